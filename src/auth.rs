@@ -1,0 +1,10 @@
+//! Who may look: accounts, their passwords, and the checks in front of every page.
+
+pub mod accounts;
+mod guard;
+pub mod origin;
+pub mod password;
+pub mod throttle;
+
+pub use accounts::{Account, Accounts};
+pub use guard::{Error as GuardError, User, account_id, sign_in};

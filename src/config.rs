@@ -1,0 +1,187 @@
+//! The application's configuration: `Rocket.toml`, the environment, and what they mean.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use rocket::data::{Limits, ToByteUnit};
+
+use crate::auth::origin::origin_problem;
+use crate::session::Settings;
+use crate::session::settings::{self, Reader, SettingsError};
+
+/// The application's own settings, with what each does in a line.
+pub const KEYS: &[(&str, &str)] = &[
+    ("DATABASE", "the SQLite file of accounts, students and, by default, sessions"),
+    ("MAX_CONTENT_LENGTH", "the largest request body, in bytes"),
+    ("TRUSTED_ORIGINS", "other origins whose pages may send forms here"),
+    ("GENDER_LABELS", "what to show in place of a stored gender"),
+    ("TEMPLATES_AUTO_RELOAD", "read templates anew for each page"),
+];
+
+const MAX_CONTENT_LENGTH: u64 = 128 * 1024;
+
+/// Every setting there is.
+pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + Clone {
+    settings::KEYS.iter().chain(KEYS)
+}
+
+/// What the application runs with, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The session layer's settings.
+    pub sessions: Settings,
+    /// `DATABASE`.
+    pub database: PathBuf,
+    /// `MAX_CONTENT_LENGTH`, in bytes.
+    pub max_content_length: u64,
+    /// `TRUSTED_ORIGINS`.
+    pub trusted_origins: Vec<String>,
+    /// `GENDER_LABELS`.
+    pub gender_labels: HashMap<String, String>,
+    /// `TEMPLATES_AUTO_RELOAD`.
+    pub templates_auto_reload: bool,
+    /// Rocket's `template_dir`: templates in it are used in place of the built-in ones.
+    pub template_dir: Option<PathBuf>,
+}
+
+/// Why there is no configuration.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file named does not exist or cannot be read.
+    #[error("cannot read {}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// The file is no TOML, or one of Rocket's own settings is wrong.
+    #[error("{0}")]
+    Figment(String),
+    /// A setting is unknown, wrong or contradicts another.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+impl Config {
+    /// Reads and checks everything, Rocket's own settings included.
+    ///
+    /// # Errors
+    /// All problems found.
+    pub fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(figment);
+        reader.refuse_unknown(keys().map(|(key, _)| *key));
+        let max_content_length = reader.integer("MAX_CONTENT_LENGTH").unwrap_or(MAX_CONTENT_LENGTH);
+        let trusted_origins = reader.list("TRUSTED_ORIGINS").unwrap_or_default();
+        if let Some(problem) = trusted_origins.iter().find_map(|origin| origin_problem(origin)) {
+            reader.refuse("TRUSTED_ORIGINS", problem);
+        }
+        let config = Self {
+            sessions: Settings::read(&mut reader),
+            database: reader.path("DATABASE").unwrap_or_else(|| "dewar.db".into()),
+            max_content_length,
+            trusted_origins,
+            gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
+            templates_auto_reload: reader.bool("TEMPLATES_AUTO_RELOAD").unwrap_or(false),
+            template_dir: reader.path("template_dir"),
+        };
+        if let Some(dir) = config.template_dir.as_ref().filter(|dir| !dir.is_dir()) {
+            reader.refuse("template_dir", format!("is {:?}, which is no directory", dir.display().to_string()));
+        }
+        let config = reader.finish(config)?;
+        rocket::Config::try_from(figment).map_err(|error| ConfigError::Figment(describe(error)))?;
+        Ok(config)
+    }
+}
+
+fn describe(error: figment::Error) -> String {
+    error.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the configuration file is: `explicit`, or `ROCKET_CONFIG`, or `Rocket.toml` in the
+/// working directory if there is one.
+///
+/// # Errors
+/// When a file that was named is not there.
+pub fn locate(explicit: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
+    let named = explicit.map(Path::to_path_buf).or_else(|| Some(std::env::var_os("ROCKET_CONFIG")?.into()));
+    let Some(path) = named else {
+        let default = PathBuf::from("Rocket.toml");
+        return Ok(default.exists().then_some(default));
+    };
+    match std::fs::File::open(&path) {
+        Ok(_) => Ok(Some(path)),
+        Err(error) => Err(ConfigError::File { path, problem: error.to_string() }),
+    }
+}
+
+/// Everything in order of growing weight: this program's defaults, the file, `ROCKET_…`
+/// variables. `FLASK_…` variables are added where settings are read.
+///
+/// # Errors
+/// When the file is no TOML.
+pub fn figment(file: Option<&Path>) -> Result<Figment, ConfigError> {
+    let profile = figment::Profile::from_env_or("ROCKET_PROFILE", rocket::Config::DEFAULT_PROFILE);
+    let mut figment = Figment::from(defaults());
+    if let Some(file) = file {
+        figment = figment.merge(Toml::file_exact(file).nested());
+    }
+    figment = figment
+        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE", "CONFIG"]).global())
+        .select(profile);
+    figment
+        .extract::<figment::value::Dict>()
+        .map_err(|error| ConfigError::Figment(describe(error)))?;
+    let limit = Reader::new(&figment).integer("MAX_CONTENT_LENGTH").unwrap_or(MAX_CONTENT_LENGTH);
+    let limits = ["form", "data-form", "string", "bytes", "file", "json"]
+        .into_iter()
+        .fold(Limits::new(), |limits, kind| limits.limit(kind, limit.bytes()));
+    Ok(figment.join(Serialized::default("limits", limits)))
+}
+
+/// Rocket's defaults with what a server on its own needs: no believed `X-Real-IP`, no software
+/// name in answers, few threads, and a stop that waits for requests but not for idle browsers.
+fn defaults() -> rocket::Config {
+    rocket::Config {
+        address: [127, 0, 0, 1].into(),
+        port: 8000,
+        ident: rocket::config::Ident::none(),
+        ip_header: None,
+        max_blocking: 64,
+        cli_colors: false,
+        shutdown: rocket::config::Shutdown { grace: 2, mercy: 2, ..Default::default() },
+        limits: Limits::new(),
+        ..rocket::Config::release_default()
+    }
+}
+
+/// The configuration in force. Requests take a snapshot; a reload swaps it.
+#[derive(Clone)]
+pub struct Live(Arc<RwLock<Arc<Config>>>);
+
+impl Live {
+    /// Puts a first configuration in force.
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    /// The configuration in force now.
+    pub fn get(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another one in force.
+    pub fn set(&self, config: Config) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Live(…)")
+    }
+}

@@ -1,0 +1,82 @@
+//! Flask-style sessions for [Rocket](https://rocket.rs), and a student directory on them.
+//!
+//! [`session`] is the layer for applications of one's own; take the crate with
+//! `default-features = false, features = ["sqlite"]` to get that alone. With the feature `app`
+//! the crate is also the application behind the `dewar` command: [`rocket`](rocket()) builds it.
+
+pub mod session;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
+#[cfg(feature = "app")]
+pub mod auth;
+#[cfg(feature = "app")]
+pub mod cli;
+#[cfg(feature = "app")]
+pub mod config;
+#[cfg(feature = "app")]
+pub mod db;
+#[cfg(feature = "app")]
+pub mod logging;
+#[cfg(feature = "app")]
+mod pages;
+#[cfg(feature = "app")]
+pub mod students;
+
+#[cfg(feature = "app")]
+pub use app::{StartError, rocket};
+
+#[cfg(feature = "app")]
+mod app {
+    use figment::Figment;
+    use rocket::{Build, Rocket};
+
+    use crate::auth::Accounts;
+    use crate::auth::password::Passwords;
+    use crate::auth::throttle::Throttle;
+    use crate::config::{Config, ConfigError, Live};
+    use crate::db::{self, Db};
+    use crate::pages;
+    use crate::session::{self, Sessions};
+    use crate::students::Students;
+
+    /// Why the application cannot start.
+    #[derive(Debug, thiserror::Error)]
+    #[non_exhaustive]
+    pub enum StartError {
+        /// The configuration.
+        #[error(transparent)]
+        Config(#[from] ConfigError),
+        /// The accounts' and students' database.
+        #[error(transparent)]
+        Database(#[from] db::Error),
+        /// The session store.
+        #[error(transparent)]
+        Store(#[from] session::Error),
+    }
+
+    /// The whole application: configuration checked, database opened and migrated, everything
+    /// attached in its order.
+    ///
+    /// # Errors
+    /// When the configuration is wrong or the database cannot be used.
+    pub fn rocket(figment: Figment) -> Result<Rocket<Build>, StartError> {
+        let config = Config::from_figment(&figment)?;
+        let db = Db::open(&config.database)?;
+        // Opened here so that a failure is reported once and in full; the fairing shares it.
+        let store = session::store::connect(&config.sessions)?;
+        let templates = pages::templates(&config);
+        // `Template` asks for an existing directory, but the templates are built in.
+        let figment = figment.merge(("template_dir", "/dev/null"));
+        let rocket = rocket::custom(figment)
+            .manage(Accounts::new(&db))
+            .manage(Students::new(&db))
+            .manage(Passwords::default())
+            .manage(Throttle::default())
+            .manage(Live::new(config))
+            .manage(store)
+            .attach(Sessions::fairing())
+            .attach(templates);
+        Ok(pages::mount(rocket))
+    }
+}

@@ -1,0 +1,95 @@
+//! One line an event on standard error.
+//!
+//! Rocket's own logger spreads a request over several coloured lines and shows nothing of a
+//! release build's warnings, so this one takes its place: the program's own messages from `info`
+//! on, everybody else's from `warn` on.
+
+use std::io::Write;
+use std::time::SystemTime;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+struct Logger {
+    /// Under systemd the journal stamps the time and reads the priority from a prefix.
+    journal: bool,
+    all: bool,
+}
+
+/// Starts logging; a second call changes nothing. `verbose` shows everybody's `info` and this
+/// program's `debug` messages as well.
+pub fn start(verbose: bool) {
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    if log::set_boxed_logger(Box::new(Logger { journal, all: verbose })).is_ok() {
+        log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let own = metadata.target().starts_with("dewar");
+        let least = match (own, self.all) {
+            (true, true) => Level::Debug,
+            (true, false) | (false, true) => Level::Info,
+            (false, false) => Level::Warn,
+        };
+        metadata.level() <= least
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let message = one_line(&record.args().to_string());
+        let line = match self.journal {
+            true => {
+                let priority = match record.level() {
+                    Level::Error => 3,
+                    Level::Warn => 4,
+                    Level::Info => 6,
+                    Level::Debug | Level::Trace => 7,
+                };
+                format!("<{priority}>{message}\n")
+            }
+            false => {
+                let now = httpdate::fmt_http_date(SystemTime::now());
+                format!("{now} {:5} {message}\n", record.level())
+            }
+        };
+        // A dead log is no reason to stop serving.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+
+    fn flush(&self) {}
+}
+
+/// Takes from a message what would end its line, colour it or forge another.
+fn one_line(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(c) = rest.chars().next() {
+        if let Some(code) = rest.strip_prefix("\u{1b}[")
+            && let Some(end) = code.find(|c: char| c.is_ascii_alphabetic())
+        {
+            rest = &code[end + 1..];
+            continue;
+        }
+        if c.is_control() || c == '\u{2028}' || c == '\u{2029}' {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn nobody_forges_a_line() {
+        assert_eq!(one_line("a\nERROR b\u{2028}c\u{1b}]x"), "a\\nERROR b\\u{2028}c\\u{1b}]x");
+        assert_eq!(one_line("\u{1b}[31mred\u{1b}[0m ü"), "red ü");
+    }
+}

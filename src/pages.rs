@@ -1,0 +1,43 @@
+//! What visitors see: routes, catchers, and what every answer carries.
+
+mod assets;
+mod errors;
+mod gate;
+mod headers;
+mod health;
+mod login;
+mod students;
+mod templates;
+
+use rocket::shield::{Frame, NoSniff, Permission, Shield};
+use rocket::{Build, Rocket, catchers, routes};
+
+pub use templates::fairing as templates;
+
+/// Adds the pages to an application.
+pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
+    rocket
+        .mount("/", gate::routes())
+        .mount(
+            "/",
+            routes![
+                assets::file,
+                health::healthz,
+                login::form,
+                login::submit,
+                login::logout,
+                students::brief_introduction,
+                students::detailed,
+                students::index,
+            ],
+        )
+        .register("/", catchers![errors::not_signed_in, errors::default])
+        // After `Sessions`, so that the page which replaces a response has these headers too.
+        .attach(headers::Headers)
+        .attach(
+            Shield::new()
+                .enable(Frame::Deny)
+                .enable(NoSniff::Enable)
+                .enable(Permission::blocked(rocket::shield::Feature::InterestCohort)),
+        )
+}

@@ -1,0 +1,41 @@
+//! The headers that every answer carries and `Shield` has not.
+
+use rocket::fairing::{Fairing, Info, Kind};
+use rocket::{Request, Response};
+
+use crate::config::Live;
+
+/// No script at all, styles and pictures from here, forms to here, and in nobody's frame.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'";
+
+pub struct Headers;
+
+#[rocket::async_trait]
+impl Fairing for Headers {
+    fn info(&self) -> Info {
+        Info { name: "Security headers", kind: Kind::Response }
+    }
+
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        for (name, value) in [
+            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+            ("Referrer-Policy", "same-origin"),
+            ("Cross-Origin-Opener-Policy", "same-origin"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+        ] {
+            response.set_raw_header(name, value);
+        }
+        // Whatever is not a file may be somebody's own.
+        if !response.headers().contains("Cache-Control") {
+            response.set_raw_header("Cache-Control", "no-store");
+        }
+        let secure = request
+            .rocket()
+            .state::<Live>()
+            .is_some_and(|config| config.get().sessions.cookie.secure);
+        if secure {
+            response.set_raw_header("Strict-Transport-Security", "max-age=31536000");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Signing in and out.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use rocket::form::{Errors, Form, error::ErrorKind};
+use rocket::http::{Header, Status, uri::Origin};
+use rocket::response::Redirect;
+use rocket::{FromForm, Responder, State, get, post, uri};
+use serde::Serialize;
+
+use super::templates::Page;
+use crate::auth::accounts::{Accounts, name_key};
+use crate::auth::password::{Passwords, Verdict};
+use crate::auth::throttle::Throttle;
+use crate::auth::{User, sign_in};
+use crate::session::{self, Session};
+
+const WRONG: &str = "Account or password error";
+const NO_ACCOUNTS: &str = "There are no accounts yet. On the server, run: dewar user add NAME";
+/// Nobody's password is longer, and a longer text costs nothing but its transfer.
+const MAX_PASSWORD: usize = 64 * 1024;
+
+#[derive(Default, Serialize)]
+pub struct LoginPage<'r> {
+    error: Option<String>,
+    hint: Option<&'static str>,
+    username: &'r str,
+    next: &'r str,
+    remember: bool,
+}
+
+#[derive(FromForm)]
+pub struct Credentials<'r> {
+    username: &'r str,
+    password: &'r str,
+    #[field(default = "")]
+    next: &'r str,
+    #[field(default = false)]
+    remember: bool,
+}
+
+type Login<'r> = Page<LoginPage<'r>>;
+
+#[derive(Responder)]
+pub enum Answer<'r> {
+    SignedIn(Redirect),
+    Wrong(Login<'r>),
+    #[response(status = 429)]
+    Slower(Login<'r>, Header<'static>),
+    Failed(Status),
+}
+
+/// The form. It looks at no session, so that it costs strangers and the server nothing.
+#[get("/login?<next>")]
+pub async fn form<'r>(next: Option<&'r str>, accounts: &State<Accounts>) -> Login<'r> {
+    let empty = matches!(accounts.any().await, Ok(false));
+    let next = next.unwrap_or_default();
+    Page("login.html", LoginPage { next, hint: empty.then_some(NO_ACCOUNTS), ..Default::default() })
+}
+
+/// Checks the pair and signs in, on a new session id.
+#[post("/login", data = "<form>")]
+pub async fn submit<'r>(
+    form: Result<Form<Credentials<'r>>, Errors<'r>>,
+    session: &Session,
+    accounts: &State<Accounts>,
+    passwords: &State<Passwords>,
+    throttle: &State<Throttle>,
+    address: Option<IpAddr>,
+) -> Result<Answer<'r>, session::Error> {
+    let form = match form {
+        Ok(form) => form.into_inner(),
+        Err(errors) => return Ok(Answer::Failed(status_of(&errors))),
+    };
+    let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let name = name_key(form.username);
+    if let Err(wait) = throttle.begin(&name, address) {
+        let seconds = wait.as_secs() + 1;
+        log::warn!("sign-in from {address} is told to wait {seconds} s");
+        let error = format!("Too many attempts. Please try again in {seconds} seconds.");
+        let retry = Header::new("Retry-After", seconds.to_string());
+        return Ok(Answer::Slower(again(&form, error), retry));
+    }
+    let Ok(found) = accounts.find_by_name(form.username).await.inspect_err(|error| log::error!("{error}"))
+    else {
+        return Ok(Answer::Failed(Status::ServiceUnavailable));
+    };
+    let (account, stored) = found.unzip();
+    let password = match form.password.len() {
+        0..=MAX_PASSWORD => form.password.to_owned(),
+        _ => String::new(),
+    };
+    // Disabled accounts are checked like others, so that the time tells nothing.
+    let verdict = match passwords.check(password.clone(), stored.clone()).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            log::warn!("sign-in from {address}: {error}");
+            return Ok(Answer::Failed(Status::ServiceUnavailable));
+        }
+    };
+    let Some(account) = account.filter(|account| verdict != Verdict::Wrong && !account.disabled)
+    else {
+        log::info!("failed sign-in from {address}");
+        return Ok(Answer::Wrong(again(&form, WRONG.into())));
+    };
+    throttle.succeeded(&name, address);
+    sign_in(session, &account, form.remember)?;
+    log::info!("account {} signed in from {address}", account.id);
+    if let (Verdict::RightButOld, Some(old)) = (verdict, stored)
+        && let Ok(new) = passwords.hash(password).await
+        && let Err(error) = accounts.renew_hash(account.id, old, new).await
+    {
+        log::warn!("the password hash of account {} was not renewed: {error}", account.id);
+    }
+    Ok(Answer::SignedIn(Redirect::to(destination(form.next))))
+}
+
+/// Ends the session on the server. Without one it is no error.
+#[post("/logout")]
+pub fn logout(session: &Session, user: Result<User, crate::auth::GuardError>) -> Redirect {
+    if let Ok(user) = user {
+        log::info!("account {} signed out", user.id);
+    }
+    if !session.is_new() {
+        session.clear();
+    }
+    Redirect::to(uri!(form(next = Option::<&str>::None)))
+}
+
+fn again<'r>(form: &Credentials<'r>, error: String) -> Login<'r> {
+    let Credentials { username, next, remember, .. } = *form;
+    Page("login.html", LoginPage { error: Some(error), hint: None, username, next, remember })
+}
+
+fn status_of(errors: &Errors<'_>) -> Status {
+    let too_large = |kind: &ErrorKind<'_>| matches!(kind, ErrorKind::InvalidLength { .. });
+    match errors.iter().any(|error| too_large(&error.kind)) {
+        true => Status::PayloadTooLarge,
+        false => Status::UnprocessableEntity,
+    }
+}
+
+/// Where to go after signing in: an own path, as a browser reads it, or else the list.
+fn destination(next: &str) -> Origin<'static> {
+    let own_path = next.starts_with('/')
+        && !next.starts_with("//")
+        && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    let path = next.split(['?', '#']).next().unwrap_or_default();
+    own_path
+        .then(|| Origin::parse_owned(next.to_owned()).ok())
+        .flatten()
+        .filter(|_| !matches!(path, "/login" | "/logout"))
+        .unwrap_or_else(|| uri!(super::students::brief_introduction(q = Option::<&str>::None, page = Option::<u64>::None)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::destination;
+
+    #[test]
+    fn only_an_own_path_is_followed() {
+        for own in ["/detailed?id=1", "/", "/brief_introduction?q=a%20b&page=2"] {
+            assert_eq!(destination(own).to_string(), own);
+        }
+        for foreign in [
+            "", "detailed", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example",
+            "https://evil.example", "javascript:alert(1)", "/\tevil", "/\n/evil.example", " /x", "/a b",
+            "/\u{ff0f}evil", "/login", "/login?next=/login", "/logout", "/%", "@evil.example",
+        ] {
+            assert_eq!(destination(foreign).to_string(), "/brief_introduction", "{foreign:?}");
+        }
+    }
+}

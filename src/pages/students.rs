@@ -1,0 +1,123 @@
+//! The students' pages.
+
+use rocket::http::Status;
+use rocket::response::Redirect;
+use rocket::{State, get, uri};
+use serde::Serialize;
+
+use super::templates::Page;
+use crate::auth::User;
+use crate::config::Live;
+use crate::students::{Entry, Student, Students};
+
+const PER_PAGE: u64 = 50;
+const MAX_SEARCH: usize = 100;
+
+#[derive(Serialize)]
+pub struct ListPage {
+    user: String,
+    students: Vec<Entry>,
+    q: String,
+    page: u64,
+    pages: u64,
+    total: u64,
+    previous: Option<String>,
+    next_page: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct DetailPage {
+    user: String,
+    student: Option<Student>,
+    error: Option<&'static str>,
+}
+
+#[get("/")]
+pub fn index() -> Redirect {
+    Redirect::to(list_uri("", 1))
+}
+
+/// The number and name of each student, a page at a time.
+#[get("/brief_introduction?<q>&<page>")]
+pub async fn brief_introduction(
+    user: User,
+    q: Option<&str>,
+    page: Option<u64>,
+    students: &State<Students>,
+) -> Result<Page<ListPage>, Status> {
+    let q: String = q.unwrap_or_default().trim().chars().take(MAX_SEARCH).collect();
+    let page = page.unwrap_or(1).max(1);
+    let listing = students.list(&q, page, PER_PAGE).await.map_err(unavailable)?;
+    let pages = listing.total.div_ceil(PER_PAGE).max(1);
+    Ok(Page(
+        "brief_introduction.html",
+        ListPage {
+            user: user.name,
+            students: listing.entries,
+            previous: (page > 1).then(|| list_uri(&q, (page - 1).min(pages))),
+            next_page: (page < pages).then(|| list_uri(&q, page + 1)),
+            q,
+            page,
+            pages,
+            total: listing.total,
+        },
+    ))
+}
+
+/// All of one student.
+#[get("/detailed?<id>")]
+pub async fn detailed(
+    user: User,
+    id: Option<&str>,
+    students: &State<Students>,
+    config: &State<Live>,
+) -> Result<(Status, Page<DetailPage>), Status> {
+    let id = id.and_then(decimal);
+    let mut student = match id {
+        Some(id) => students.find(id).await.map_err(unavailable)?,
+        None => None,
+    };
+    let status = match (id, &student) {
+        (_, Some(_)) => Status::Ok,
+        (Some(_), None) => Status::NotFound,
+        (None, None) => Status::BadRequest,
+    };
+    if let Some(gender) = student.as_mut().and_then(|student| student.gender.as_mut())
+        && let Some(label) = config.get().gender_labels.get(gender)
+    {
+        gender.clone_from(label);
+    }
+    let error = student.is_none().then_some("Query error please try again");
+    Ok((status, Page("detailed.html", DetailPage { user: user.name, student, error })))
+}
+
+/// A number as it is written: no sign, no leading zero, ASCII digits alone.
+fn decimal(text: &str) -> Option<i64> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| digits)
+}
+
+fn list_uri(q: &str, page: u64) -> String {
+    let q = Some(q).filter(|q| !q.is_empty());
+    let page = Some(page).filter(|page| *page > 1);
+    uri!(brief_introduction(q = q, page = page)).to_string()
+}
+
+fn unavailable(error: crate::sqlite::Error) -> Status {
+    log::error!("{error}");
+    Status::ServiceUnavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decimal;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        assert_eq!(decimal("1"), Some(1));
+        assert_eq!(decimal("9223372036854775807"), Some(i64::MAX));
+        for bad in ["", "0", "01", "+1", "-1", " 1", "1 ", "1.0", "1e3", "0x1", "１", "9223372036854775808", "1\0"] {
+            assert_eq!(decimal(bad), None, "{bad:?}");
+        }
+    }
+}

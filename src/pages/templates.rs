@@ -1,0 +1,88 @@
+//! The templates: built in, overridden by an operator's directory, escaped in every place.
+
+use std::path::{Path, PathBuf};
+
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
+use rocket::Request;
+use rocket::fairing::Fairing;
+use rocket::http::Status;
+use rocket::response::{self, Responder};
+use rocket_dyn_templates::{Template, context};
+use serde::Serialize;
+
+use super::assets;
+use crate::config::{Config, Live};
+
+const BUILT_IN: [(&str, &str); 5] = [
+    ("brief_introduction.html", include_str!("../../templates/brief_introduction.html")),
+    ("detailed.html", include_str!("../../templates/detailed.html")),
+    ("error.html", include_str!("../../templates/error.html")),
+    ("layout.html", include_str!("../../templates/layout.html")),
+    ("login.html", include_str!("../../templates/login.html")),
+];
+
+/// Renders another template from files as they are now. A loaded template cannot be replaced
+/// while the server runs, but one that was never loaded can be read anew each time.
+const FRESH: &str = "fresh.html";
+
+/// The fairing that holds the templates.
+pub fn fairing(config: &Config) -> impl Fairing + use<> {
+    let dir = config.template_dir.clone();
+    Template::try_custom(move |engines| {
+        prepare(&mut engines.minijinja, dir.clone());
+        for (name, _) in BUILT_IN {
+            engines.minijinja.get_template(name)?;
+        }
+        let dir = dir.clone();
+        engines.minijinja.add_function("render_fresh", move |name: String, page: Value| {
+            let mut fresh = Environment::new();
+            prepare(&mut fresh, dir.clone());
+            fresh.get_template(&name)?.render(page).map(Value::from_safe_string)
+        });
+        engines.minijinja.add_template(FRESH, "{{ render_fresh(name, page) }}")?;
+        Ok(())
+    })
+}
+
+fn prepare(environment: &mut Environment<'static>, dir: Option<PathBuf>) {
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_trim_blocks(true);
+    environment.add_function("static", |name: String| {
+        assets::url(&name)
+            .map(Value::from_safe_string)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("no static file {name:?}")))
+    });
+    environment.set_loader(move |name| load(dir.as_deref(), name));
+}
+
+/// The operator's template of that name, or the built-in one.
+fn load(dir: Option<&Path>, name: &str) -> Result<Option<String>, Error> {
+    let plain_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if let Some(dir) = dir.filter(|_| plain_name && !name.starts_with('.')) {
+        match std::fs::read_to_string(dir.join(name)) {
+            Ok(source) => return Ok(Some(source)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let path = dir.join(name);
+                let problem = format!("cannot read {}: {error}", path.display());
+                return Err(Error::new(ErrorKind::InvalidOperation, problem));
+            }
+        }
+    }
+    let built_in = BUILT_IN.iter().find(|(known, _)| *known == name);
+    Ok(built_in.map(|(_, source)| (*source).to_owned()))
+}
+
+/// A template and what it shows.
+pub struct Page<T>(pub &'static str, pub T);
+
+impl<'r, T: Serialize> Responder<'r, 'static> for Page<T> {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let Self(name, page) = self;
+        let config = request.rocket().state::<Live>().ok_or(Status::InternalServerError)?;
+        match config.get().templates_auto_reload {
+            false => Template::render(name, page).respond_to(request),
+            true => Template::render(FRESH, context! { name, page }).respond_to(request),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Flask-style sessions for Rocket.
+//!
+//! Attach [`Sessions`], take [`&Session`](Session) in a handler, and read and write it. Flask's
+//! settings, in upper case in `Rocket.toml` or as `FLASK_…` environment variables, say how the
+//! cookie looks and where the sessions live; [`Settings`] lists them.
+//!
+//! ```no_run
+//! use dewar::session::{Error, Session, Sessions};
+//! use rocket::{get, launch, routes};
+//!
+//! #[get("/")]
+//! fn index(session: &Session) -> Result<String, Error> {
+//!     session.modify("visits", |visits: &mut u64| *visits += 1)?;
+//!     Ok(format!("visit {}", session.get::<u64>("visits")?.unwrap_or(0)))
+//! }
+//!
+//! #[launch]
+//! fn rocket() -> _ {
+//!     rocket::build().attach(Sessions::fairing()).mount("/", routes![index])
+//! }
+//! ```
+//!
+//! What it promises:
+//!
+//! - Requests that run at the same time never lose each other's changes. Each request's changes
+//!   are recorded and made again on what the store holds by then ([`Session::modify`] for changes
+//!   that depend on the old value).
+//! - A session that was ended stays ended, however slow the request that still writes to it.
+//! - When the store fails the answer is 503, never "not signed in", and never a cookie for a
+//!   session that was not saved.
+//! - A route that does not take the session costs no store operation and sends no cookie.
+//! - What is stored cannot be used to sign in: the key is a hash of the cookie's value.
+
+mod backend;
+pub mod codec;
+mod cookie;
+mod data;
+mod error;
+mod fairing;
+mod guard;
+pub mod settings;
+pub mod store;
+mod token;
+mod value;
+
+pub use cookie::{CookieSettings, SameSite};
+pub use error::Error;
+pub use fairing::{Sessions, SetupError};
+pub use guard::{FlashMessage, Session};
+pub use settings::Settings;
+pub use store::Store;
+pub use token::{SessionId, StoreKey};
+pub use value::{MAX_DEPTH, Map, Value, ValueError};

@@ -1,0 +1,43 @@
+//! How a session's values become a record's bytes.
+
+pub mod msgpack;
+
+/// Why bytes are not a session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes end in the middle of a value.
+    #[error("the record ends early")]
+    Truncated,
+    /// Bytes follow the value.
+    #[error("the record has {0} bytes after its end")]
+    Trailing(usize),
+    /// Text is not UTF-8.
+    #[error("the record holds text that is not UTF-8")]
+    NotUtf8,
+    /// Lists and maps nest deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
+    #[error("the record nests too deeply")]
+    TooDeep,
+    /// A byte that begins no value.
+    #[error("the record holds the reserved type byte 0x{0:02x}")]
+    Reserved(u8),
+    /// A timestamp of a length or a fraction that cannot be.
+    #[error("the record holds an invalid timestamp")]
+    Timestamp,
+    /// The outermost value is not a map.
+    #[error("the record is not a map")]
+    NotAMap,
+}
+
+/// Why values have no form in a format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// MessagePack holds integers from −2⁶³ to 2⁶⁴−1.
+    #[error("the integer {0} does not fit a session record")]
+    IntegerRange(i128),
+    /// Lists and maps nest deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
+    #[error("the session's values nest too deeply")]
+    TooDeep,
+    /// A text, list or map is longer than 2³²−1.
+    #[error("a session value is too long")]
+    TooLong,
+}

@@ -1,0 +1,217 @@
+//! Makes the layer part of an application: settings and store at ignition, sweeping while it
+//! runs, saving with each response.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use figment::Figment;
+use rocket::fairing::{self, Fairing, Info, Kind};
+use rocket::http::{Header, Status};
+use rocket::{Build, Catcher, Orbit, Request, Response, Rocket};
+
+use super::backend::Backend;
+use super::error::Error;
+use super::guard::Session;
+use super::settings::{Settings, SettingsError};
+use super::store::{self, Store};
+
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Small enough that a writer waits a few milliseconds for it at most.
+const SWEEP_AT_ONCE: usize = 250;
+
+/// The fairing of the session layer, and the handle to its settings and store.
+///
+/// ```no_run
+/// # use dewar::session::Sessions;
+/// let rocket = rocket::build().attach(Sessions::fairing());
+/// ```
+///
+/// Attach Rocket's `Shield` after it, if at all by hand: the 503 page that replaces a response
+/// whose session could not be saved needs its headers too.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    backend: Arc<RwLock<Option<Arc<Backend>>>>,
+    own_store: Option<Arc<dyn Store>>,
+}
+
+/// Why settings or the store could not be put in force.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Sessions {
+    /// A fairing that takes its settings and its store from the application's figment.
+    pub fn fairing() -> Self {
+        Self::default()
+    }
+
+    /// A fairing with a store of one's own; `SESSION_TYPE` is then not looked at.
+    pub fn with_store(store: Arc<dyn Store>) -> Self {
+        Self { own_store: Some(store), ..Self::default() }
+    }
+
+    /// Reads the settings again and puts them in force for the requests that follow. Sessions
+    /// stay; the store is opened anew only when its settings have changed.
+    ///
+    /// # Errors
+    /// When the settings are wrong or a new store cannot be opened. The old ones stay in force.
+    pub fn reload(&self, figment: &Figment) -> Result<(), SetupError> {
+        let settings = Settings::from_figment(figment)?;
+        let current = self.backend().ok();
+        let store = match (&self.own_store, current) {
+            (Some(store), _) => Arc::clone(store),
+            (None, Some(old)) if old.settings.store == settings.store => Arc::clone(&old.store),
+            _ => store::connect(&settings)?,
+        };
+        let backend = Some(Arc::new(Backend { settings, store }));
+        *self.backend.write().unwrap_or_else(PoisonError::into_inner) = backend;
+        Ok(())
+    }
+
+    /// The store in force.
+    ///
+    /// # Errors
+    /// [`Error::NoFairing`] before ignition.
+    pub fn store(&self) -> Result<Arc<dyn Store>, Error> {
+        Ok(Arc::clone(&self.backend()?.store))
+    }
+
+    /// A copy of the settings in force.
+    ///
+    /// # Errors
+    /// [`Error::NoFairing`] before ignition.
+    pub fn settings(&self) -> Result<Settings, Error> {
+        Ok(self.backend()?.settings.clone())
+    }
+
+    pub(super) fn backend(&self) -> Result<Arc<Backend>, Error> {
+        let backend = self.backend.read().unwrap_or_else(PoisonError::into_inner);
+        backend.clone().ok_or(Error::NoFairing)
+    }
+
+    async fn sweep(self) {
+        loop {
+            rocket::tokio::time::sleep(SWEEP_EVERY).await;
+            let Ok(store) = self.store() else { continue };
+            loop {
+                match store.sweep(SWEEP_AT_ONCE).await {
+                    Ok(SWEEP_AT_ONCE) => {
+                        rocket::tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    Ok(_) => break,
+                    Err(error) => {
+                        log::warn!("{error}; sweeping again in a minute");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl Fairing for Sessions {
+    fn info(&self) -> Info {
+        let kind = Kind::Ignite | Kind::Liftoff | Kind::Response | Kind::Singleton;
+        Info { name: "Sessions", kind }
+    }
+
+    async fn on_ignite(&self, rocket: Rocket<Build>) -> fairing::Result {
+        match self.reload(rocket.figment()) {
+            Ok(()) => Ok(rocket.manage(self.clone())),
+            Err(error) => {
+                log::error!("{error}");
+                Err(rocket)
+            }
+        }
+    }
+
+    async fn on_liftoff(&self, rocket: &Rocket<Orbit>) {
+        let (sweep, shutdown) = (self.clone().sweep(), rocket.shutdown());
+        rocket::tokio::spawn(async move {
+            rocket::tokio::select! {
+                () = sweep => {}
+                () = shutdown => {}
+            }
+        });
+    }
+
+    /// Flask's table: untouched, nothing; looked at, `Vary: Cookie`; changed, saved and the
+    /// cookie set; permanent, the cookie's expiry moved; emptied, ended and the cookie removed.
+    async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
+        let Some(opened) = Session::opened(request) else { return };
+        let committed = match opened {
+            Ok(session) => session.commit().await,
+            Err(error) => Err(error.clone()),
+        };
+        match (opened, committed) {
+            (Ok(session), Ok(())) => {
+                if let Some(cookie) = session.cookie_header() {
+                    response.adjoin_raw_header("Set-Cookie", cookie);
+                    vary_by_cookie(response);
+                } else if session.accessed() {
+                    vary_by_cookie(response);
+                }
+            }
+            // The page was right when it was made, and the session is gone: nothing to tell.
+            (Ok(_), Err(Error::Ended)) => vary_by_cookie(response),
+            (Ok(_), Err(error)) => {
+                log::error!("{error}");
+                *response = error_page(error.status(), request).await;
+                after_failure(response);
+            }
+            // The guard has failed already, and a catcher has answered.
+            (Err(_), _) => after_failure(response),
+        }
+    }
+}
+
+fn after_failure(response: &mut Response<'_>) {
+    vary_by_cookie(response);
+    if response.status() == Status::ServiceUnavailable && !response.headers().contains("Retry-After")
+    {
+        response.set_raw_header("Retry-After", "2");
+    }
+}
+
+/// Adds `Cookie` to the one `Vary` header, keeping what is there.
+fn vary_by_cookie(response: &mut Response<'_>) {
+    let named: Vec<String> = response
+        .headers()
+        .get("Vary")
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
+    if named.iter().any(|name| name == "*" || name.eq_ignore_ascii_case("cookie")) {
+        return;
+    }
+    let all = named.into_iter().chain(["Cookie".into()]).collect::<Vec<_>>().join(", ");
+    response.set_header(Header::new("Vary", all));
+}
+
+/// The page that the application's own catcher gives for `status`.
+async fn error_page<'r>(status: Status, request: &'r Request<'_>) -> Response<'r> {
+    let path = request.uri().path();
+    let below = |catcher: &&Catcher| {
+        let base = catcher.base.path().as_str().trim_end_matches('/').to_owned();
+        path.as_str().strip_prefix(&base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let best = request
+        .rocket()
+        .catchers()
+        .filter(|catcher| catcher.code.is_none_or(|code| code == status.code))
+        .filter(below)
+        .max_by_key(|catcher| (catcher.base.path().as_str().len(), catcher.code.is_some()));
+    let page = match best {
+        Some(catcher) => catcher.handler.handle(status, request).await.ok(),
+        None => None,
+    };
+    page.unwrap_or_else(|| Response::build().status(status).finalize())
+}

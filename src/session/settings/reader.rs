@@ -1,0 +1,262 @@
+//! Typed reading of single settings, collecting every problem instead of stopping at the first.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::value::magic::RelativePathBuf;
+use figment::value::{Dict, Num, Value};
+use figment::{Figment, Source};
+
+use super::duration;
+use super::env::FlaskEnv;
+
+/// Where a setting's value was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere: the default holds.
+    Default,
+    /// A file, and the line when it can be told.
+    File(PathBuf, Option<usize>),
+    /// An environment variable, a credential or code, in words.
+    Other(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => formatter.write_str("default"),
+            Self::File(path, Some(line)) => write!(formatter, "{}:{line}", path.display()),
+            Self::File(path, None) => write!(formatter, "{}", path.display()),
+            Self::Other(words) => formatter.write_str(words),
+        }
+    }
+}
+
+/// Every problem found in the settings, one a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", problems.join("\n"))]
+pub struct SettingsError {
+    /// Each with its origin, its key and the remedy.
+    pub problems: Vec<String>,
+}
+
+/// Reads upper-case settings from a figment's selected profile.
+pub struct Reader {
+    figment: Figment,
+    env: FlaskEnv,
+    problems: Vec<String>,
+}
+
+impl Reader {
+    /// A reader of `figment` with the [`FlaskEnv`] of this process over it.
+    pub fn new(figment: &Figment) -> Self {
+        let env = FlaskEnv::from_process();
+        let figment = figment.clone().merge(env.clone());
+        let problems = match figment.extract::<Dict>() {
+            Ok(_) => Vec::new(),
+            Err(error) => error.into_iter().map(|error| error.to_string()).collect(),
+        };
+        Self { figment, env, problems }
+    }
+
+    /// The settings as they are read here, environment included.
+    pub fn figment(&self) -> &Figment {
+        &self.figment
+    }
+
+    /// All upper-case names that are set.
+    pub fn names(&self) -> Vec<String> {
+        let dict = self.figment.extract::<Dict>().unwrap_or_default();
+        let upper = |name: &String| {
+            name.starts_with(|c: char| c.is_ascii_uppercase())
+                && !name.contains(|c: char| c.is_ascii_lowercase())
+        };
+        dict.into_keys().filter(upper).collect()
+    }
+
+    /// Notes each set name that is nearly, but not quite, one of `known`.
+    pub fn refuse_misspelt<'k>(&mut self, known: impl Iterator<Item = &'k str> + Clone) {
+        for name in self.names() {
+            if !known.clone().any(|key| key == name)
+                && let Some(near) = nearest(&name, known.clone())
+            {
+                self.refuse(&name, format!("is not a setting; did you mean {near}?"));
+            }
+        }
+    }
+
+    /// Notes each set name that is none of `known`.
+    pub fn refuse_unknown<'k>(&mut self, known: impl Iterator<Item = &'k str> + Clone) {
+        self.refuse_misspelt(known.clone());
+        for name in self.names() {
+            if !known.clone().any(|key| key == name) && nearest(&name, known.clone()).is_none() {
+                self.refuse(&name, "is not a setting; `dewar check` lists those there are");
+            }
+        }
+    }
+
+    /// Notes a problem with `key`: "must be …" or "is …".
+    pub fn refuse(&mut self, key: &str, problem: impl fmt::Display) {
+        let origin = match self.origin(key) {
+            Origin::Default => String::new(),
+            origin => format!("{origin}: "),
+        };
+        self.problems.push(format!("{origin}{key} {problem}"));
+    }
+
+    /// `settings` when no problem was noted.
+    ///
+    /// # Errors
+    /// All problems noted.
+    pub fn finish<T>(self, settings: T) -> Result<T, SettingsError> {
+        match self.problems.is_empty() {
+            true => Ok(settings),
+            false => Err(SettingsError { problems: self.problems }),
+        }
+    }
+
+    /// Where `key` was set.
+    pub fn origin(&self, key: &str) -> Origin {
+        let Some(metadata) = self.figment.find_metadata(key) else {
+            return Origin::Default;
+        };
+        match &metadata.source {
+            Some(Source::File(path)) => Origin::File(path.clone(), line_of(path, key)),
+            _ if metadata.name == FlaskEnv::NAME => Origin::Other(self.env.origin(key)),
+            _ => Origin::Other(metadata.name.to_string()),
+        }
+    }
+
+    /// The raw value of `key`.
+    pub fn value(&self, key: &str) -> Option<Value> {
+        self.figment.find_value(key).ok().filter(|value| !matches!(value, Value::Empty(..)))
+    }
+
+    /// A text.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        match self.value(key)? {
+            Value::String(_, text) => Some(text),
+            Value::Char(_, c) => Some(c.into()),
+            _ => {
+                self.refuse(key, "must be text, in quotes");
+                None
+            }
+        }
+    }
+
+    /// A list of texts; a single text is refused, as it is easily meant as a list.
+    pub fn list(&mut self, key: &str) -> Option<Vec<String>> {
+        let texts = match self.value(key)? {
+            Value::Array(_, items) => items.into_iter().map(Value::into_string).collect(),
+            _ => None,
+        };
+        if texts.is_none() {
+            self.refuse(key, "must be a list of texts, such as [\"one\", \"two\"]");
+        }
+        texts
+    }
+
+    /// A table from text to text, sorted.
+    pub fn table(&mut self, key: &str) -> Option<Vec<(String, String)>> {
+        let texts = match self.value(key)? {
+            Value::Dict(_, entries) => entries
+                .into_iter()
+                .map(|(name, value)| Some((name, value.into_string()?)))
+                .collect(),
+            _ => None,
+        };
+        if texts.is_none() {
+            self.refuse(key, "must be a table of texts, such as { Unknown = \"male\" }");
+        }
+        texts
+    }
+
+    /// A boolean; `1`, `0` and the words in any case will do, as variables hold them.
+    pub fn bool(&mut self, key: &str) -> Option<bool> {
+        let parsed = match self.value(key)? {
+            Value::Bool(_, value) => Some(value),
+            Value::Num(_, number) => match number.to_i128() {
+                Some(1) => Some(true),
+                Some(0) => Some(false),
+                _ => None,
+            },
+            Value::String(_, text) => match text.to_lowercase().as_str() {
+                "true" | "yes" | "on" => Some(true),
+                "false" | "no" | "off" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if parsed.is_none() {
+            self.refuse(key, "must be true or false");
+        }
+        parsed
+    }
+
+    /// A whole number that is not negative.
+    pub fn integer(&mut self, key: &str) -> Option<u64> {
+        let parsed = match self.value(key)? {
+            Value::Num(_, number) => number
+                .to_i128()
+                .or_else(|| number.to_u128().and_then(|number| number.try_into().ok()))
+                .and_then(|number| u64::try_from(number).ok()),
+            _ => None,
+        };
+        if parsed.is_none() {
+            self.refuse(key, "must be a whole number, 0 or more");
+        }
+        parsed
+    }
+
+    /// A span of time: seconds, or text such as `"31 days"` or `"1 h 30 min"`.
+    pub fn duration(&mut self, key: &str) -> Option<Duration> {
+        let parsed = match self.value(key)? {
+            Value::Num(_, Num::F32(seconds)) => Duration::try_from_secs_f32(seconds).ok(),
+            Value::Num(_, Num::F64(seconds)) => Duration::try_from_secs_f64(seconds).ok(),
+            Value::Num(_, number) => number
+                .to_i128()
+                .or_else(|| number.to_u128().and_then(|number| number.try_into().ok()))
+                .and_then(|seconds| u32::try_from(seconds).ok())
+                .map(|seconds| Duration::from_secs(seconds.into())),
+            Value::String(_, text) => duration::parse(&text),
+            _ => None,
+        };
+        if parsed.is_none() {
+            self.refuse(key, "must be seconds, or text such as \"31 days\" or \"1 h 30 min\"");
+        }
+        parsed
+    }
+
+    /// A path; when a file sets it, relative to that file.
+    pub fn path(&mut self, key: &str) -> Option<PathBuf> {
+        let text = self.text(key)?;
+        if text.is_empty() || text.contains('\0') {
+            self.refuse(key, "must be the path of a file");
+            return None;
+        }
+        let path = self.figment.extract_inner::<RelativePathBuf>(key);
+        Some(path.map_or_else(|_| PathBuf::from(text), |path| path.relative()))
+    }
+}
+
+/// The known name with the fewest differing letters, if those are few.
+fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|key| (strsim::damerau_levenshtein(name, key), key))
+        .filter(|(distance, key)| *distance <= 1 + key.len() / 6)
+        .min()
+        .map(|(_, key)| key)
+}
+
+/// The first line of a TOML file that assigns `key`.
+fn line_of(path: &Path, key: &str) -> Option<usize> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let assigns = |line: &str| {
+        let line = line.trim_start().trim_start_matches(['"', '\'', '[']);
+        line.strip_prefix(key).or_else(|| line.split_once('.')?.1.strip_prefix(key)).is_some_and(
+            |rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(['=', '.', ']']),
+        )
+    };
+    text.lines().position(assigns).map(|index| index + 1)
+}

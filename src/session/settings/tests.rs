@@ -1,0 +1,94 @@
+use figment::providers::{Format, Serialized, Toml};
+
+use super::*;
+
+fn read(toml: &str) -> Result<Settings, SettingsError> {
+    let toml = format!("[default]\n{toml}");
+    Settings::from_figment(&Figment::from(Toml::string(&toml).nested()).select("default"))
+}
+
+fn problem(toml: &str) -> String {
+    read(toml).expect_err(toml).to_string()
+}
+
+#[test]
+fn without_settings_flasks_defaults_hold_but_for_the_documented_departures() {
+    let settings = read("").unwrap();
+    assert_eq!(settings.cookie.name, "session");
+    assert_eq!(settings.cookie.path, "/");
+    assert_eq!(settings.cookie.domain, None);
+    assert!(settings.cookie.http_only);
+    assert!(!settings.cookie.secure && !settings.cookie.partitioned);
+    assert_eq!(settings.cookie.same_site, Some(SameSite::Lax));
+    assert_eq!(settings.lifetime, Duration::from_secs(2_678_400));
+    assert_eq!(settings.touch_interval, Duration::from_secs(600));
+    assert!(settings.permanent && settings.refresh_each_request && settings.hash_ids);
+    assert_eq!((settings.id_length, &*settings.key_prefix), (32, "session:"));
+}
+
+#[test]
+fn the_cookie_path_falls_back_to_the_application_root() {
+    let both = "APPLICATION_ROOT = '/app'\nSESSION_COOKIE_PATH = '/own'";
+    assert_eq!(read(both).unwrap().cookie.path, "/own");
+    assert_eq!(read("APPLICATION_ROOT = '/app'").unwrap().cookie.path, "/app");
+}
+
+#[test]
+fn a_short_lifetime_is_touched_at_each_request() {
+    let settings = read("PERMANENT_SESSION_LIFETIME = 2").unwrap();
+    assert_eq!(settings.touch_interval, Duration::ZERO);
+    assert_eq!(settings.record_lifetime(), Duration::from_secs(2));
+}
+
+#[test]
+fn contradictions_and_nonsense_are_refused_with_the_key() {
+    for (toml, key) in [
+        ("SESSION_COOKIE_SAMESITE = 'None'", "SESSION_COOKIE_SECURE"),
+        ("SESSION_COOKIE_SAMESITE = 'Sometimes'", "SESSION_COOKIE_SAMESITE"),
+        ("SESSION_COOKIE_NAME = '__Host-session'", "SESSION_COOKIE_SECURE"),
+        ("SESSION_COOKIE_NAME = ''", "SESSION_COOKIE_NAME"),
+        ("SESSION_COOKIE_NAME = 'a b'", "SESSION_COOKIE_NAME"),
+        ("SESSION_COOKIE_PATH = 'app'", "SESSION_COOKIE_PATH"),
+        ("SESSION_COOKIE_DOMAIN = 'a;b'", "SESSION_COOKIE_DOMAIN"),
+        ("SESSION_COOKIE_SECURE = 'maybe'", "SESSION_COOKIE_SECURE"),
+        ("PERMANENT_SESSION_LIFETIME = 0", "PERMANENT_SESSION_LIFETIME"),
+        ("PERMANENT_SESSION_LIFETIME = -5", "PERMANENT_SESSION_LIFETIME"),
+        ("PERMANENT_SESSION_LIFETIME = 'for ever'", "PERMANENT_SESSION_LIFETIME"),
+        ("SESSION_ID_LENGTH = 8", "SESSION_ID_LENGTH"),
+        ("SESSION_TYPE = 'punchcards'", "SESSION_TYPE"),
+        ("SECRET_KEY = 12", "SECRET_KEY"),
+        ("SECRET_KEY = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "SECRET_KEY"),
+    ] {
+        let shown = problem(toml);
+        assert!(shown.contains(key), "{toml}: {shown}");
+    }
+    let host = "SESSION_COOKIE_NAME = '__Host-s'\nSESSION_COOKIE_SECURE = true\n";
+    assert!(read(host).is_ok());
+    assert!(problem(&format!("{host}SESSION_COOKIE_DOMAIN = 'a.org'")).contains("__Host-"));
+    assert!(problem(&format!("{host}SESSION_COOKIE_PATH = '/a'")).contains("__Host-"));
+}
+
+#[test]
+fn a_misspelt_name_is_refused_and_named() {
+    let shown = problem("SESION_COOKIE_NAME = 'x'\nSESSION_COOKIE_SAMESIT = 'Lax'");
+    assert!(shown.contains("did you mean SESSION_COOKIE_NAME?"), "{shown}");
+    assert!(shown.contains("did you mean SESSION_COOKIE_SAMESITE?"), "{shown}");
+    assert!(read("MY_OWN_SETTING = 1\nlowercase = 2").is_ok());
+}
+
+#[test]
+fn a_problem_tells_the_file_and_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("Rocket.toml");
+    std::fs::write(&file, "[default]\n\nSESSION_ID_LENGTH = 1\n").unwrap();
+    let figment = Figment::from(Toml::file(&file).nested()).select("default");
+    let shown = Settings::from_figment(&figment).unwrap_err().to_string();
+    assert!(shown.contains("Rocket.toml:3: SESSION_ID_LENGTH"), "{shown}");
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let figment = Figment::from(Serialized::default("SECRET_KEY", "sehr geheim"));
+    let settings = Settings::from_figment(&figment).unwrap();
+    assert!(!format!("{settings:?}").contains("geheim"));
+}

@@ -1,0 +1,161 @@
+//! Where sessions live: the contract every store keeps, and the list of stores there are.
+
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::error::Error;
+use super::settings::{Settings, StoreSettings};
+use super::token::StoreKey;
+
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+/// A live record as it was read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What was stored, byte for byte.
+    pub bytes: Vec<u8>,
+    /// How long it will live from now on, when the engine tells that along with the bytes.
+    pub expires_in: Option<Duration>,
+}
+
+/// Shows the size, never the contents.
+impl fmt::Debug for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Record({} bytes, expires in {:?})", self.bytes.len(), self.expires_in)
+    }
+}
+
+/// What a conditional write puts in a record's place.
+#[derive(Clone)]
+pub enum Replacement {
+    /// Other bytes under the same key, living `ttl` from now on.
+    Bytes {
+        /// The new record.
+        bytes: Vec<u8>,
+        /// Its time to live.
+        ttl: Duration,
+    },
+    /// The record moves to another key, in one step: at no time are both live.
+    Moved {
+        /// The new key.
+        key: StoreKey,
+        /// The new record.
+        bytes: Vec<u8>,
+        /// Its time to live.
+        ttl: Duration,
+    },
+    /// Nothing: the record goes.
+    Removed,
+}
+
+/// Turns the bytes a record holds now into what replaces them. It may be called several times.
+pub type Merge = Arc<dyn Fn(&[u8]) -> Result<Replacement, Error> + Send + Sync>;
+
+/// One session as a listing shows it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its key.
+    pub key: StoreKey,
+    /// Its record.
+    pub bytes: Vec<u8>,
+    /// When it expires, if the engine tells.
+    pub expires: Option<SystemTime>,
+}
+
+/// A place for sessions: bytes under keys, each with a time to live.
+///
+/// A store moves bytes and knows nothing of sessions; merging concurrent changes is done above
+/// it, with the conditional writes. Every store keeps these promises, which the conformance suite
+/// (`tests/conformance`) checks:
+///
+/// - A key is found by exact equality alone.
+/// - An expired record is absent at once, whether swept or not, and a live one never expires
+///   early. "Absent" is an answer, never an error.
+/// - A method that answered has taken effect and stays so: through a crash, and, where the engine
+///   can, through a loss of power.
+/// - An error means the store could not tell; nothing is known of the write then, and the record
+///   holds either what it held or what was written.
+#[rocket::async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The live record under `key`.
+    async fn load(&self, key: &StoreKey) -> Result<Option<Record>, Error>;
+
+    /// Writes a record where no live one is; answers whether it did.
+    async fn create(&self, key: &StoreKey, bytes: &[u8], ttl: Duration) -> Result<bool, Error>;
+
+    /// Replaces the live record under `key` if it still holds exactly `expected`; answers whether
+    /// it did. An absent record is never written, so that nothing brings a deleted session back.
+    /// A move onto a key that holds a live record is refused too.
+    async fn replace(
+        &self,
+        key: &StoreKey,
+        expected: &[u8],
+        replacement: &Replacement,
+    ) -> Result<bool, Error>;
+
+    /// Changes the live record under `key` by `merge`, whatever else changes it at the same time;
+    /// false when there is none. `expected` is what the caller last saw there.
+    ///
+    /// The provided method replaces, reloads and merges again, a bounded number of times
+    /// ([`Error::Contention`]). A store that can run `merge` inside a transaction does better.
+    async fn update(&self, key: &StoreKey, expected: &[u8], merge: Merge) -> Result<bool, Error> {
+        let mut seen = expected.to_vec();
+        for attempt in 0..64 {
+            if self.replace(key, &seen, &merge(&seen)?).await? {
+                return Ok(true);
+            }
+            if attempt > 2 {
+                let jitter = rand::random_range(0..1_000 << attempt.min(6));
+                rocket::tokio::time::sleep(Duration::from_micros(jitter)).await;
+            }
+            match self.load(key).await? {
+                Some(record) => seen = record.bytes,
+                None => return Ok(false),
+            }
+        }
+        Err(Error::Contention)
+    }
+
+    /// Gives the live record under `key` a new time to live; false when there is none.
+    async fn touch(&self, key: &StoreKey, ttl: Duration) -> Result<bool, Error>;
+
+    /// Ends the session under `key`. An absent one is fine.
+    async fn delete(&self, key: &StoreKey) -> Result<(), Error>;
+
+    /// Removes at most `limit` expired records and answers how many. Engines that expire records
+    /// by themselves answer 0.
+    async fn sweep(&self, limit: usize) -> Result<usize, Error>;
+
+    /// Up to `limit` live sessions in key order, those after `after`; `None` when the engine
+    /// cannot enumerate.
+    async fn scan(
+        &self,
+        prefix: &str,
+        after: Option<&StoreKey>,
+        limit: usize,
+    ) -> Result<Option<Vec<Listed>>, Error>;
+
+    /// Answers when the store can be read. Used by health checks.
+    async fn ping(&self) -> Result<(), Error>;
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// When it cannot be reached or its table cannot be made.
+pub fn connect(settings: &Settings) -> Result<Arc<dyn Store>, Error> {
+    match &settings.store {
+        #[cfg(feature = "sqlite")]
+        StoreSettings::Sqlite { path } => Ok(Arc::new(SqliteStore::open(path)?)),
+        #[cfg(not(feature = "sqlite"))]
+        StoreSettings::Sqlite { .. } => Err(Error::store(
+            "open",
+            std::io::Error::other("this build has no SQLite store; enable the feature `sqlite`"),
+        )),
+    }
+}

@@ -1,0 +1,284 @@
+//! What a session can hold: the values that travel between Rust, Python and the stores.
+
+mod de;
+mod ser;
+
+use std::hash::{Hash, Hasher};
+
+use indexmap::{Equivalent, IndexMap};
+use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
+
+pub use ser::ValueError;
+
+/// How deep lists and maps may nest, in a session as in a stored record.
+///
+/// A deeper value is refused instead of overflowing the stack of whoever reads it.
+pub const MAX_DEPTH: usize = 128;
+
+/// One value of a session.
+///
+/// The variants are those of the stores' formats. Handlers rarely name them: every method of
+/// [`Session`](super::Session) goes through serde.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Value {
+    /// Python's `None`.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// An integer. MessagePack holds those from −2⁶³ to 2⁶⁴−1.
+    Int(i128),
+    /// A floating-point number, not-a-number and the infinities included.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// Python's `bytes`.
+    Bytes(Vec<u8>),
+    /// A list.
+    List(Vec<Value>),
+    /// A dictionary, in insertion order.
+    Map(Map),
+    /// A point in time: seconds since 1970-01-01 00:00 UTC, and nanoseconds below one second.
+    Timestamp {
+        /// Whole seconds, negative before 1970.
+        seconds: i64,
+        /// 0 to 999,999,999, always counted forwards.
+        nanoseconds: u32,
+    },
+    /// A MessagePack extension of a type that has no meaning here, kept as it came.
+    Extension(i8, Vec<u8>),
+}
+
+impl Value {
+    /// Turns anything serialisable into a value.
+    ///
+    /// # Errors
+    /// When `T` fails to serialise, nests deeper than [`MAX_DEPTH`], or holds an integer above
+    /// 2¹²⁷−1.
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, ValueError> {
+        value.serialize(ser::ValueSerializer::new())
+    }
+
+    /// Turns the value into a `T`.
+    ///
+    /// # Errors
+    /// When the value is not of `T`'s shape.
+    pub fn deserialize_into<T: DeserializeOwned>(&self) -> Result<T, ValueError> {
+        T::deserialize(self)
+    }
+
+    /// The text, when it is text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Str(text.to_owned())
+    }
+}
+
+/// Two values are equal when their kinds and contents are: `1` is not `1.0`, and a not-a-number
+/// equals itself, so that values can be compared for "unchanged" and be keys.
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Str(a), Self::Str(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            (Self::List(a), Self::List(b)) => a == b,
+            (Self::Map(a), Self::Map(b)) => a == b,
+            (
+                Self::Timestamp { seconds: a, nanoseconds: x },
+                Self::Timestamp { seconds: b, nanoseconds: y },
+            ) => a == b && x == y,
+            (Self::Extension(a, x), Self::Extension(b, y)) => a == b && x == y,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Null => {}
+            Self::Bool(value) => value.hash(state),
+            Self::Int(value) => value.hash(state),
+            Self::Float(value) => value.to_bits().hash(state),
+            Self::Str(text) => text.as_str().hash(state),
+            Self::Bytes(bytes) => bytes.hash(state),
+            Self::List(items) => items.hash(state),
+            // Equality of maps ignores their order, so the hash must as well.
+            Self::Map(map) => map.len().hash(state),
+            Self::Timestamp { seconds, nanoseconds } => (seconds, nanoseconds).hash(state),
+            Self::Extension(kind, bytes) => (kind, bytes).hash(state),
+        }
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(value) => match (i64::try_from(*value), u64::try_from(*value)) {
+                (Ok(small), _) => serializer.serialize_i64(small),
+                (_, Ok(large)) => serializer.serialize_u64(large),
+                _ => serializer.serialize_i128(*value),
+            },
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::Str(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) | Self::Extension(_, bytes) => serializer.serialize_bytes(bytes),
+            Self::List(items) => items.serialize(serializer),
+            Self::Map(map) => map.serialize(serializer),
+            Self::Timestamp { seconds, nanoseconds } => {
+                serializer.serialize_str(&rfc3339(*seconds, *nanoseconds))
+            }
+        }
+    }
+}
+
+/// An ordered dictionary of values. Keys are mostly text, but Python puts integers there too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Map(IndexMap<Value, Value>);
+
+/// Text standing for a [`Value::Str`] key without allocating one.
+struct TextKey<'a>(&'a str);
+
+impl Hash for TextKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(&Value::Str(String::new())).hash(state);
+        self.0.hash(state);
+    }
+}
+
+impl Equivalent<Value> for TextKey<'_> {
+    fn equivalent(&self, key: &Value) -> bool {
+        key.as_str() == Some(self.0)
+    }
+}
+
+impl Map {
+    /// An empty map.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value under a text key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(&TextKey(key))
+    }
+
+    /// The value under a text key, to be changed in place.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.0.get_mut(&TextKey(key))
+    }
+
+    /// Whether a text key is there.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.0.contains_key(&TextKey(key))
+    }
+
+    /// Sets a key and returns the value it had. An existing key keeps its place, as in Python.
+    pub fn insert(&mut self, key: impl Into<Value>, value: Value) -> Option<Value> {
+        self.0.insert(key.into(), value)
+    }
+
+    /// Takes a text key out, the others staying in order.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        self.0.shift_remove(&TextKey(key))
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<(Value, Value)> for Map {
+    fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
+    }
+}
+
+impl Serialize for Map {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// Seconds since 1970 as `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, the civil date by Howard Hinnant's
+/// `civil_from_days`.
+fn rfc3339(seconds: i64, nanoseconds: u32) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = i128::from(days) + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i128::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let fraction = match nanoseconds {
+        0 => String::new(),
+        _ => format!(".{}", format!("{nanoseconds:09}").trim_end_matches('0')),
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_keeps_its_order_through_insert_and_remove() {
+        let mut map: Map =
+            ["b", "a", "c"].map(|key| (Value::from(key), Value::Null)).into_iter().collect();
+        map.insert("a", Value::Int(1));
+        map.remove("b");
+        let keys: Vec<_> = map.iter().filter_map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["a", "c"]);
+        assert_eq!(map.get("a"), Some(&Value::Int(1)));
+    }
+
+    #[test]
+    fn an_integer_key_is_not_its_text() {
+        let mut map = Map::new();
+        map.insert(Value::Int(1), Value::Bool(true));
+        assert_eq!(map.get("1"), None);
+        assert_eq!(map.len(), 1);
+    }
+
+    #[test]
+    fn times_are_written_as_rfc_3339() {
+        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_714_979_289, 120_000_000), "2024-05-06T07:08:09.12Z");
+        assert_eq!(rfc3339(-1, 0), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339(951_782_400, 0), "2000-02-29T00:00:00Z");
+        rfc3339(i64::MIN, 0);
+        rfc3339(i64::MAX, 999_999_999);
+    }
+}

@@ -1,0 +1,85 @@
+//! What can go wrong with a SQLite file, in words that say what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// A failure of a SQLite file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file is not there.
+    #[error("{} is missing", .0.display())]
+    Missing(PathBuf),
+    /// The file or its directory cannot be reached.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another process holds the lock.
+    #[error("{} is locked by another process", .0.display())]
+    Busy(PathBuf),
+    /// There is no space left for a write.
+    #[error("the disk of {} is full", .0.display())]
+    Full(PathBuf),
+    /// The file or its file system is read-only.
+    #[error("{} is read-only; the database, its directory and its file system must be writable", .0.display())]
+    ReadOnly(PathBuf),
+    /// The file is damaged.
+    #[error("{} is damaged ({detail}); restore a backup with `dewar restore`", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's own words.
+        detail: String,
+    },
+    /// The file is something else.
+    #[error("{} is not a SQLite database", .0.display())]
+    NotADatabase(PathBuf),
+    /// Anything else that SQLite reports.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's own error.
+        source: rusqlite::Error,
+    },
+    /// No connection could be had in time.
+    #[error("no database connection: {0}")]
+    Pool(String),
+    /// The change panicked or the process is stopping; it was undone.
+    #[error("the database write was interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
+            Some(ErrorCode::DiskFull) => Self::Full(path),
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
+            Some(ErrorCode::DatabaseCorrupt) => {
+                Self::Corrupt { path, detail: source.to_string() }
+            }
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase(path),
+            _ => Self::Sqlite { path, source },
+        }
+    }
+
+    /// Whether connections that met this error should not be used again.
+    pub(super) fn is_fatal_to_connections(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::NotADatabase(_) | Self::ReadOnly(_) => true,
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::Unknown)
+            ),
+            _ => false,
+        }
+    }
+}
