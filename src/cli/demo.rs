@@ -1,0 +1,61 @@
+//! `dewar demo`: a server with something to see, and nothing left behind.
+
+use figment::Figment;
+use rocket::fairing::AdHoc;
+
+use super::{Failure, serve, terminal};
+use crate::auth::Accounts;
+use crate::auth::password;
+use crate::config;
+use crate::db::Db;
+use crate::students::{OnConflict, Student, Students};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+}
+
+const NAME: &str = "gkf";
+const PASSWORD: &str = "123";
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let dir = tempfile::Builder::new().prefix("dewar-demo-").tempdir()?;
+    let database = dir.path().join("demo.db");
+    fill(&database)?;
+    let figment = Figment::from(config::figment(None)?)
+        .merge(("address", "127.0.0.1"))
+        .merge(("port", arguments.port))
+        .merge(("DATABASE", &database))
+        .merge(("GENDER_LABELS.Unknown", "male"));
+    serve::launch(figment, |rocket| {
+        rocket.attach(AdHoc::on_liftoff("Demo", |rocket| {
+            Box::pin(async move {
+                let _ = terminal::print(&format!(
+                    "Dewar demo: http://127.0.0.1:{}\nAccount:    {NAME}\nPassword:   {PASSWORD}\n\
+                     Everything is in a temporary directory and gone afterwards. Stop with Ctrl-C.\n",
+                    rocket.config().port
+                ));
+            })
+        }))
+    })
+}
+
+fn fill(database: &std::path::Path) -> Result<(), Failure> {
+    let db = Db::open(database)?;
+    Accounts::new(&db).add(NAME, password::hash(PASSWORD)?)?;
+    let student = |id, name: &str, age, gender: &str| Student {
+        id,
+        name: name.into(),
+        age: Some(age),
+        gender: Some(gender.into()),
+    };
+    let students = vec![
+        student(1, "Steel Eggs", 17, "Unknown"),
+        student(2, "Iron Egg", 19, "male"),
+        student(3, "maidservant", 18, "female"),
+    ];
+    Students::new(&db).import(students, OnConflict::Refuse, |_| {})?;
+    Ok(())
+}

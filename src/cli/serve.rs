@@ -1,0 +1,117 @@
+//! `dewar serve`: runs the server.
+
+use figment::Figment;
+use rocket::error::ErrorKind;
+use rocket::fairing::AdHoc;
+use rocket::tokio::runtime::Builder;
+use rocket::{Build, Orbit, Rocket};
+
+use super::{Context, Failure, systemd};
+use crate::config::{self, Config, Live};
+use crate::session::Sessions;
+
+pub fn run(context: &Context) -> Result<(), Failure> {
+    let figment = context.figment()?;
+    let file = config::locate(context.config.as_deref())?;
+    let reload = move || {
+        let figment = config::figment(file.as_deref()).map_err(|error| error.to_string())?;
+        let config = Config::from_figment(&figment).map_err(|error| error.to_string())?;
+        Ok((figment, config))
+    };
+    launch(figment, move |rocket| {
+        rocket.attach(AdHoc::on_liftoff("Service", |rocket| {
+            Box::pin(async move {
+                let config = &rocket.config();
+                log::info!("serving on http://{}:{}", config.address, config.port);
+                warn_without_accounts(rocket).await;
+                on_hangup(rocket, reload);
+                systemd::ready(rocket);
+            })
+        }))
+    })
+}
+
+/// Runs the application in a runtime of the configured size until it is told to stop.
+pub fn launch(
+    figment: Figment,
+    attach: impl FnOnce(Rocket<Build>) -> Rocket<Build>,
+) -> Result<(), Failure> {
+    let size = rocket::Config::try_from(&figment).map_err(Failure::failed)?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(size.workers)
+        .max_blocking_threads(size.max_blocking)
+        .thread_name("rocket-worker-thread")
+        .enable_all()
+        .build()?;
+    let rocket = runtime.block_on(async { crate::rocket(figment) })?;
+    let launched = runtime.block_on(async { attach(rocket).launch().await });
+    systemd::stopping();
+    // Requests that outlive the grace period do not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    match launched {
+        Ok(_) => Ok(()),
+        Err(error) => match error.kind() {
+            ErrorKind::Shutdown(..) => {
+                log::warn!("stopped with requests still running");
+                Ok(())
+            }
+            ErrorKind::Bind(error) => {
+                Err(Failure::Failed(format!("cannot listen on {}:{}: {error}", size.address, size.port)))
+            }
+            ErrorKind::Io(error) => Err(Failure::Failed(error.to_string())),
+            kind => Err(Failure::Failed(format!("cannot start: {kind}"))),
+        },
+    }
+}
+
+async fn warn_without_accounts(rocket: &Rocket<Orbit>) {
+    if let Some(accounts) = rocket.state::<crate::auth::Accounts>()
+        && let Ok(false) = accounts.any().await
+    {
+        log::warn!("there are no accounts yet; add one with `dewar user add NAME`");
+    }
+}
+
+/// Reads the settings again at each SIGHUP; wrong ones are told of and the old ones stay.
+fn on_hangup<R>(rocket: &Rocket<Orbit>, reload: R)
+where
+    R: Fn() -> Result<(Figment, Config), String> + Send + 'static,
+{
+    use rocket::tokio::signal::unix::{SignalKind, signal};
+    let (Some(live), Some(sessions)) = (rocket.state::<Live>(), rocket.state::<Sessions>()) else {
+        return;
+    };
+    let (live, sessions) = (live.clone(), sessions.clone());
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        log::warn!("SIGHUP cannot be handled; settings are read at the start alone");
+        return;
+    };
+    rocket::tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            systemd::reloading();
+            let applied = reload().and_then(|(figment, config)| {
+                let old = live.get();
+                if old.database != config.database || old.template_dir != config.template_dir {
+                    log::warn!("a changed DATABASE or template_dir takes a restart");
+                }
+                if old.sessions.store != config.sessions.store {
+                    log::warn!("a changed session store takes a restart");
+                    return Err("the store's settings differ".into());
+                }
+                sessions.reload(&figment).map_err(|error| error.to_string())?;
+                live.set(config);
+                Ok(())
+            });
+            match applied {
+                Ok(()) => log::info!("the settings were read again and are in force"),
+                Err(problems) => {
+                    for problem in problems.lines() {
+                        log::error!("{problem}");
+                    }
+                    log::error!("the settings were not reloaded; the old ones stay in force");
+                }
+            }
+            systemd::reloaded();
+        }
+    });
+}

@@ -1,0 +1,201 @@
+//! `dewar sessions …`: who is signed in, and ending that.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Subcommand;
+use rocket::tokio::runtime::{Builder, Runtime};
+use serde_json::json;
+
+use super::user::no_such_account;
+use super::{Context, Failure, terminal};
+use crate::auth::{Accounts, account_id};
+use crate::session::codec::msgpack;
+use crate::session::store::{self, Listed, Store};
+
+const AT_ONCE: usize = 500;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the live sessions; a handle names one and cannot be used to sign in
+    #[command(after_help = "Example: dewar sessions list --user teacher")]
+    List {
+        /// Only those of this account
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+    },
+    /// End sessions, effective with their next request
+    #[command(after_help = "Example: dewar sessions revoke 0f1e2d3c4b5a6978")]
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Revoke {
+        /// The sessions' handles, from `dewar sessions list`
+        #[arg(group = "which", value_name = "HANDLE")]
+        handles: Vec<String>,
+        /// All of this account's
+        #[arg(long, group = "which", value_name = "NAME")]
+        user: Option<String>,
+        /// Everybody's
+        #[arg(long, group = "which")]
+        all: bool,
+    },
+    /// Delete expired sessions now; the server does so by itself
+    #[command(after_help = "Example: dewar sessions sweep")]
+    Sweep,
+    /// Count the live sessions
+    #[command(after_help = "Example: dewar sessions stats --json")]
+    Stats,
+}
+
+/// The store, the accounts' names, and a runtime to ask the store in.
+struct Desk {
+    store: Arc<dyn Store>,
+    prefix: String,
+    names: HashMap<i64, String>,
+    runtime: Runtime,
+}
+
+impl Desk {
+    fn open(context: &Context) -> Result<Self, Failure> {
+        let settings = context.config()?.sessions;
+        let accounts = Accounts::new(&context.db()?).list()?;
+        Ok(Self {
+            store: store::connect(&settings)?,
+            prefix: settings.key_prefix,
+            names: accounts.into_iter().map(|account| (account.id, account.name)).collect(),
+            runtime: Builder::new_current_thread().enable_all().build()?,
+        })
+    }
+
+    /// Hands each live session on, with its account's number if it has one.
+    fn for_each(
+        &self,
+        mut each: impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut after = None;
+        loop {
+            let page =
+                self.runtime.block_on(self.store.scan(&self.prefix, after.as_ref(), AT_ONCE))?;
+            let page = page.ok_or_else(|| {
+                Failure::Failed("this session store cannot list its sessions".into())
+            })?;
+            for session in &page {
+                let values = msgpack::decode(&session.bytes).unwrap_or_default();
+                each(session, account_id(&values))?;
+            }
+            after = match page.last() {
+                Some(last) if page.len() == AT_ONCE => Some(last.key.clone()),
+                _ => return Ok(()),
+            };
+        }
+    }
+
+    fn account(&self, name: &str) -> Result<i64, Failure> {
+        use crate::auth::accounts::name_key;
+        let wanted = name_key(name);
+        let found = self.names.iter().find(|(_, known)| name_key(known) == wanted);
+        found.map(|(id, _)| *id).ok_or_else(|| no_such_account(name))
+    }
+}
+
+pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    let desk = Desk::open(context)?;
+    match command {
+        Command::List { user } => list(context, &desk, user.as_deref()),
+        Command::Revoke { handles, user, all } => revoke(&desk, &handles, user.as_deref(), all),
+        Command::Sweep => {
+            let mut swept = 0;
+            loop {
+                match desk.runtime.block_on(desk.store.sweep(AT_ONCE))? {
+                    AT_ONCE => swept += AT_ONCE,
+                    last => {
+                        swept += last;
+                        break;
+                    }
+                }
+            }
+            match context.json {
+                true => terminal::print_json(&json!({ "swept": swept })),
+                false => terminal::print(&format!("{swept} expired sessions deleted\n")),
+            }
+        }
+        Command::Stats => stats(context, &desk),
+    }
+}
+
+fn list(context: &Context, desk: &Desk, user: Option<&str>) -> Result<(), Failure> {
+    let only = user.map(|name| desk.account(name)).transpose()?;
+    let mut found = Vec::new();
+    desk.for_each(|session, account| {
+        if only.is_none() || only == account {
+            let name = account.and_then(|id| desk.names.get(&id));
+            found.push((session.key.handle(), name.cloned(), session.expires.map(unix)));
+        }
+        Ok(())
+    })?;
+    if context.json {
+        let sessions: Vec<_> = found
+            .iter()
+            .map(|(handle, account, expires)| {
+                json!({ "handle": handle, "account": account, "expires": expires })
+            })
+            .collect();
+        return terminal::print_json(&sessions);
+    }
+    let rows: Vec<_> = found
+        .into_iter()
+        .map(|(handle, account, expires)| {
+            let expires = expires.map_or_else(|| "unknown".into(), terminal::time);
+            [handle, account.unwrap_or_else(|| "-".into()), expires]
+        })
+        .collect();
+    terminal::print_table(["HANDLE", "ACCOUNT", "EXPIRES (UTC)"], &rows)
+}
+
+fn unix(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
+}
+
+fn revoke(desk: &Desk, handles: &[String], user: Option<&str>, all: bool) -> Result<(), Failure> {
+    let account = user.map(|name| desk.account(name)).transpose()?;
+    let mut missing: Vec<&String> = handles.iter().collect();
+    let mut keys = Vec::new();
+    desk.for_each(|session, owner| {
+        let handle = session.key.handle();
+        missing.retain(|wanted| **wanted != handle);
+        if all || account.is_some() && owner == account || handles.contains(&handle) {
+            keys.push(session.key.clone());
+        }
+        Ok(())
+    })?;
+    let bar = terminal::progress(keys.len(), "Ending sessions");
+    for key in &keys {
+        desk.runtime.block_on(desk.store.delete(key))?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    terminal::note(&format!("{} sessions ended", keys.len()));
+    match missing.as_slice() {
+        [] => Ok(()),
+        missing => {
+            let missing: Vec<_> = missing.iter().map(|handle| handle.as_str()).collect();
+            Err(Failure::Failed(format!("no live session has the handle {}", missing.join(", "))))
+        }
+    }
+}
+
+fn stats(context: &Context, desk: &Desk) -> Result<(), Failure> {
+    let (mut live, mut signed_in, mut bytes) = (0_u64, 0_u64, 0_u64);
+    desk.for_each(|session, account| {
+        live += 1;
+        signed_in += u64::from(account.is_some());
+        bytes += session.bytes.len() as u64;
+        Ok(())
+    })?;
+    match context.json {
+        true => terminal::print_json(&json!({ "live": live, "signed_in": signed_in, "bytes": bytes })),
+        false => terminal::print(&format!(
+            "live sessions  {live}\nsigned in      {signed_in}\nbytes of data  {bytes}\n"
+        )),
+    }
+}

@@ -1,0 +1,133 @@
+//! `dewar students …`: the roster.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{Context, Failure, terminal};
+use crate::students::{OnConflict, Student, Students, read_csv, write_csv};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add the students of a CSV file with the header id,name,age,gender
+    #[command(after_help = "Example: dewar students import class.csv\n\n\
+                            All rows are added or, when one is wrong, none.")]
+    Import {
+        /// The file; - for standard input
+        file: PathBuf,
+        /// Replace students whose id is in the database already
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Write all students as CSV
+    #[command(after_help = "Example: dewar students export class.csv")]
+    Export {
+        /// The file, which must not exist; - for standard output
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// Add one student
+    #[command(after_help = "Example: dewar students add \"Iron Egg\" --age 19 --gender male")]
+    Add {
+        /// The name
+        name: String,
+        /// The number [default: the next free one]
+        #[arg(long)]
+        id: Option<i64>,
+        /// The age in years
+        #[arg(long)]
+        age: Option<u8>,
+        /// The gender
+        #[arg(long)]
+        gender: Option<String>,
+    },
+    /// Remove one student
+    #[command(after_help = "Example: dewar students remove 3")]
+    Remove {
+        /// The number
+        id: i64,
+    },
+}
+
+pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Import { file, replace } => import(context, &file, replace),
+        Command::Export { file } => export(context, &file),
+        Command::Add { name, id, age, gender } => {
+            let students = Students::new(&context.db()?);
+            let id = match id {
+                Some(id) => id,
+                None => students.next_id()?,
+            };
+            let student = Student { id, name, age, gender };
+            if let Some(problem) = student.problem() {
+                return Err(Failure::Usage(problem));
+            }
+            match students.import(vec![student], OnConflict::Refuse, |_| {})? {
+                None => {
+                    terminal::note(&format!("student {id} added"));
+                    Ok(())
+                }
+                Some(id) => Err(Failure::Failed(format!("there is a student {id} already"))),
+            }
+        }
+        Command::Remove { id } => match Students::new(&context.db()?).remove(id)? {
+            true => {
+                terminal::note(&format!("student {id} removed"));
+                Ok(())
+            }
+            false => Err(Failure::Failed(format!("there is no student {id}"))),
+        },
+    }
+}
+
+fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> {
+    let is_stdin = file == Path::new("-");
+    let wrong = |error: &dyn std::fmt::Display| {
+        let name = if is_stdin { "standard input".into() } else { file.display().to_string() };
+        Failure::Failed(format!("{name}: {error}; nothing was imported"))
+    };
+    let input: Box<dyn Read> = match is_stdin {
+        true => Box::new(io::stdin()),
+        false => Box::new(File::open(file).map_err(|error| wrong(&error))?),
+    };
+    let rows = read_csv(input).map_err(|error| wrong(&error))?;
+    let count = rows.len();
+    let on_conflict = if replace { OnConflict::Replace } else { OnConflict::Refuse };
+    let bar = terminal::progress(count, "Importing");
+    let shown = bar.clone();
+    let progress = move |done: usize| {
+        if done.is_multiple_of(1000) {
+            shown.set_position(done as u64);
+        }
+    };
+    let taken = Students::new(&context.db()?).import(rows, on_conflict, progress);
+    bar.finish_and_clear();
+    match taken? {
+        None => {
+            terminal::note(&format!("imported {count} students"));
+            Ok(())
+        }
+        Some(id) => Err(wrong(&format!(
+            "id {id} is in the database already (--replace replaces such students)"
+        ))),
+    }
+}
+
+fn export(context: &Context, file: &Path) -> Result<(), Failure> {
+    let output: Box<dyn Write> = match file == Path::new("-") {
+        true => Box::new(io::stdout()),
+        false => Box::new(File::create_new(file).map_err(|error| {
+            Failure::Failed(format!("{}: {error}", file.display()))
+        })?),
+    };
+    let all = RefCell::new(Vec::new());
+    Students::new(&context.db()?).for_each(|student| all.borrow_mut().push(student))?;
+    match write_csv(output, all.into_inner()) {
+        Err(crate::students::CsvError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(Failure::failed),
+    }
+}

@@ -1,0 +1,138 @@
+//! `dewar user …`: the accounts.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Context, Failure, terminal};
+use crate::auth::Accounts;
+use crate::auth::accounts::{Outcome, name_problem};
+use crate::auth::password;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add an account
+    #[command(after_help = "Example: printf %s \"$PASSWORD\" | dewar user add teacher --password-stdin")]
+    Add {
+        /// Its name, found in any case afterwards
+        name: String,
+        /// Read the password from standard input instead of asking
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Set another password and end the account's sessions
+    #[command(after_help = "Example: dewar user passwd teacher")]
+    Passwd {
+        /// The account
+        name: String,
+        /// Read the password from standard input instead of asking
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Lock an account and end its sessions
+    #[command(after_help = "Example: dewar user disable teacher")]
+    Disable {
+        /// The account
+        name: String,
+    },
+    /// Unlock an account
+    #[command(after_help = "Example: dewar user enable teacher")]
+    Enable {
+        /// The account
+        name: String,
+    },
+    /// Remove an account and end its sessions
+    #[command(after_help = "Example: dewar user remove teacher")]
+    Remove {
+        /// The account
+        name: String,
+    },
+    /// List the accounts
+    #[command(after_help = "Example: dewar user list --json")]
+    List,
+}
+
+pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    let (name, outcome, done) = match command {
+        Command::List => return list(context),
+        Command::Add { name, password_stdin } => {
+            if let Some(problem) = name_problem(&name) {
+                return Err(Failure::Usage(problem));
+            }
+            let accounts = Accounts::new(&context.db()?);
+            if accounts.list()?.iter().any(|known| same_name(&known.name, &name)) {
+                return Err(name_taken(&name));
+            }
+            let hash = password::hash(&terminal::new_password(password_stdin)?)?;
+            let outcome = accounts.add(&name, hash)?;
+            (name, outcome, "added")
+        }
+        Command::Passwd { name, password_stdin } => {
+            let accounts = Accounts::new(&context.db()?);
+            if !accounts.list()?.iter().any(|known| same_name(&known.name, &name)) {
+                return Err(no_such_account(&name));
+            }
+            let hash = password::hash(&terminal::new_password(password_stdin)?)?;
+            let outcome = accounts.set_password(&name, hash)?;
+            (name, outcome, "has a new password; its sessions have ended")
+        }
+        Command::Disable { name } => {
+            let outcome = Accounts::new(&context.db()?).set_disabled(&name, true)?;
+            (name, outcome, "disabled; its sessions have ended")
+        }
+        Command::Enable { name } => {
+            let outcome = Accounts::new(&context.db()?).set_disabled(&name, false)?;
+            (name, outcome, "enabled")
+        }
+        Command::Remove { name } => {
+            let outcome = Accounts::new(&context.db()?).remove(&name)?;
+            (name, outcome, "removed; its sessions have ended")
+        }
+    };
+    match outcome {
+        Outcome::Done => {
+            terminal::note(&format!("account {name} {done}"));
+            Ok(())
+        }
+        Outcome::NoSuchAccount => Err(no_such_account(&name)),
+        Outcome::Exists => Err(name_taken(&name)),
+    }
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let accounts = Accounts::new(&context.db()?).list()?;
+    if context.json {
+        let accounts: Vec<_> = accounts
+            .iter()
+            .map(|account| {
+                json!({
+                    "id": account.id,
+                    "name": account.name,
+                    "disabled": account.disabled,
+                    "created": account.created,
+                })
+            })
+            .collect();
+        return terminal::print_json(&accounts);
+    }
+    let rows: Vec<_> = accounts
+        .into_iter()
+        .map(|account| {
+            let state = if account.disabled { "disabled" } else { "enabled" };
+            [account.id.to_string(), account.name, state.into(), terminal::time(account.created)]
+        })
+        .collect();
+    terminal::print_table(["ID", "NAME", "STATE", "CREATED (UTC)"], &rows)
+}
+
+fn same_name(a: &str, b: &str) -> bool {
+    use crate::auth::accounts::name_key;
+    name_key(a) == name_key(b)
+}
+
+pub fn name_taken(name: &str) -> Failure {
+    Failure::Failed(format!("there is an account {name} already; `dewar user passwd` sets its password"))
+}
+
+pub fn no_such_account(name: &str) -> Failure {
+    Failure::Failed(format!("there is no account {name}; `dewar user list` shows those there are"))
+}
