@@ -28,7 +28,9 @@ use crate::{StartError, logging, session};
 /// server's own and from FLASK_… variables for Flask's; `dewar check` shows them all.
 #[derive(Debug, Parser)]
 #[command(name = "dewar", version, max_term_width = 100)]
-#[command(after_help = "Example: dewar demo\n\nExit status: 0 done, 1 failed, 2 wrong usage or configuration.")]
+#[command(
+    after_help = "Example: dewar demo\n\nExit status: 0 done, 1 failed, 2 wrong usage or configuration."
+)]
 struct Cli {
     /// The configuration file [default: Rocket.toml, if it exists]
     #[arg(long, short, global = true, env = "ROCKET_CONFIG", value_name = "FILE")]
@@ -52,7 +54,9 @@ enum Command {
     #[command(after_help = "Example: dewar demo --port 8080")]
     Demo(demo::Arguments),
     /// Write a Rocket.toml with a fresh key, make the database and the first account
-    #[command(after_help = "Example: printf %s \"$PASSWORD\" | dewar init --user teacher --password-stdin")]
+    #[command(
+        after_help = "Example: printf %s \"$PASSWORD\" | dewar init --user teacher --password-stdin"
+    )]
     Init(init::Arguments),
     /// Check the configuration and show every setting with where it comes from
     #[command(after_help = "Example: dewar check --config /etc/dewar/Rocket.toml")]

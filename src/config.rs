@@ -90,7 +90,10 @@ impl Config {
             template_dir: reader.path("template_dir"),
         };
         if let Some(dir) = config.template_dir.as_ref().filter(|dir| !dir.is_dir()) {
-            reader.refuse("template_dir", format!("is {:?}, which is no directory", dir.display().to_string()));
+            reader.refuse(
+                "template_dir",
+                format!("is {:?}, which is no directory", dir.display().to_string()),
+            );
         }
         let config = reader.finish(config)?;
         rocket::Config::try_from(figment).map_err(|error| ConfigError::Figment(describe(error)))?;
@@ -108,7 +111,8 @@ fn describe(error: figment::Error) -> String {
 /// # Errors
 /// When a file that was named is not there.
 pub fn locate(explicit: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
-    let named = explicit.map(Path::to_path_buf).or_else(|| Some(std::env::var_os("ROCKET_CONFIG")?.into()));
+    let named =
+        explicit.map(Path::to_path_buf).or_else(|| Some(std::env::var_os("ROCKET_CONFIG")?.into()));
     let Some(path) = named else {
         let default = PathBuf::from("Rocket.toml");
         return Ok(default.exists().then_some(default));

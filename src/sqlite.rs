@@ -147,7 +147,8 @@ impl Database {
         query: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let connection = self.readers()?.pool.get().map_err(|error| Error::Pool(error.to_string()))?;
+        let connection =
+            self.readers()?.pool.get().map_err(|error| Error::Pool(error.to_string()))?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| self.error(error))?;
         let result = query(&connection);
         let reset = connection.busy_timeout(Duration::ZERO);

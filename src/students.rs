@@ -72,7 +72,9 @@ impl Student {
         if self.id < 1 {
             Some("the id must be 1 or more".into())
         } else if bad_text(&self.name) {
-            Some(format!("the name must be 1 to {MAX_TEXT} characters, none of them control characters"))
+            Some(format!(
+                "the name must be 1 to {MAX_TEXT} characters, none of them control characters"
+            ))
         } else if self.age.is_some_and(|age| age > 200) {
             Some("the age must be 0 to 200".into())
         } else if self.gender.as_deref().is_some_and(bad_text) {
@@ -180,7 +182,8 @@ impl Students {
     /// When the database cannot be read.
     pub fn next_id(&self) -> Result<i64, Error> {
         self.database.read_blocking(|connection| {
-            connection.query_row("SELECT coalesce(max(id), 0) + 1 FROM students", [], |row| row.get(0))
+            connection
+                .query_row("SELECT coalesce(max(id), 0) + 1 FROM students", [], |row| row.get(0))
         })
     }
 
@@ -189,16 +192,17 @@ impl Students {
     /// # Errors
     /// When the database cannot be written.
     pub fn remove(&self, id: i64) -> Result<bool, Error> {
-        let removed = self
-            .database
-            .write_blocking(move |connection| connection.execute("DELETE FROM students WHERE id = ?1", [id]))?;
+        let removed = self.database.write_blocking(move |connection| {
+            connection.execute("DELETE FROM students WHERE id = ?1", [id])
+        })?;
         Ok(removed == 1)
     }
 }
 
 fn list_all(connection: &Connection, offset: u64, limit: u64) -> rusqlite::Result<Listing> {
-    let total =
-        connection.prepare_cached("SELECT count(*) FROM students")?.query_row([], |row| row.get(0))?;
+    let total = connection
+        .prepare_cached("SELECT count(*) FROM students")?
+        .query_row([], |row| row.get(0))?;
     let entries = connection
         .prepare_cached("SELECT id, name FROM students ORDER BY id LIMIT ?2 OFFSET ?1")?
         .query_map(params![offset, limit], entry)?

@@ -120,7 +120,9 @@ impl Accounts {
     /// When the database cannot be read.
     pub async fn any(&self) -> Result<bool, Error> {
         self.database
-            .read(|connection| connection.prepare_cached("SELECT 1 FROM accounts LIMIT 1")?.exists([]))
+            .read(|connection| {
+                connection.prepare_cached("SELECT 1 FROM accounts LIMIT 1")?.exists([])
+            })
             .await
     }
 

@@ -163,7 +163,9 @@ mod tests {
         let weak = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
         let stored: Phc = weak.hash_password(b"123").unwrap();
         assert_eq!(verify("123", &stored.to_string()), Verdict::RightButOld);
-        for broken in ["", "123", "$argon2id$", "$argon2id$v=19$m=4294967295,t=9,p=1$YWFh$YWFh", "ü"] {
+        for broken in
+            ["", "123", "$argon2id$", "$argon2id$v=19$m=4294967295,t=9,p=1$YWFh$YWFh", "ü"]
+        {
             assert_eq!(verify("123", broken), Verdict::Wrong, "{broken}");
         }
     }

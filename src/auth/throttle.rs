@@ -223,7 +223,8 @@ mod tests {
         let now = Instant::now();
         for i in 0..200_000_u32 {
             let spread = IpAddr::from((u128::from(i) << 64).to_be_bytes());
-            let _ = throttle.begin_at(&i.to_string(), spread, now + Duration::from_micros(i.into()));
+            let _ =
+                throttle.begin_at(&i.to_string(), spread, now + Duration::from_micros(i.into()));
         }
         assert!(throttle.state.lock().unwrap().failures.len() <= CAPACITY + 2);
     }

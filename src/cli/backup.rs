@@ -37,10 +37,14 @@ pub fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Fail
     }
     let database = context.config()?.database;
     let source = open(&database)?;
-    let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", target.display()));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", target.display()));
     let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Readable by its owner alone from the first byte on.
-    let part = tempfile::Builder::new().prefix(".dewar-backup-").tempfile_in(dir).map_err(|error| failed(&error))?;
+    let part = tempfile::Builder::new()
+        .prefix(".dewar-backup-")
+        .tempfile_in(dir)
+        .map_err(|error| failed(&error))?;
     let mut copy = Connection::open(part.path()).map_err(|error| failed(&error))?;
     copy_all(&source, &mut copy, part.path())?;
     check_sound(&copy).map_err(|problem| failed(&problem))?;
@@ -110,7 +114,8 @@ fn replace(source: &Connection, database: &Path) -> Result<(), sqlite::Error> {
 }
 
 fn open(path: &Path) -> Result<Connection, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", path.display()));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", path.display()));
     fs::metadata(path).map_err(|error| failed(&error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(&error))?;

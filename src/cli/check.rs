@@ -21,8 +21,14 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         ("address", rocket.address.to_string()),
         ("port", rocket.port.to_string()),
         ("workers", rocket.workers.to_string()),
-        ("ip_header", rocket.ip_header.as_ref().map_or_else(|| "false".into(), ToString::to_string)),
-        ("template_dir", checked.template_dir.as_ref().map_or_else(String::new, |dir| dir.display().to_string())),
+        (
+            "ip_header",
+            rocket.ip_header.as_ref().map_or_else(|| "false".into(), ToString::to_string),
+        ),
+        (
+            "template_dir",
+            checked.template_dir.as_ref().map_or_else(String::new, |dir| dir.display().to_string()),
+        ),
     ] {
         let origin = match reader.origin(key) {
             Origin::Other(words) if words.contains("rocket::Config") => Origin::Default,
@@ -106,12 +112,21 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
         "ip_header is believed from anyone who reaches the port; listen on 127.0.0.1 behind the proxy",
     );
     warn(
-        cookie.secure && !cookie.name.starts_with("__Host-") && cookie.domain.is_none() && cookie.path == "/",
+        cookie.secure
+            && !cookie.name.starts_with("__Host-")
+            && cookie.domain.is_none()
+            && cookie.path == "/",
         "SESSION_COOKIE_NAME = \"__Host-session\" would keep other hosts of the domain from planting cookies",
     );
     warn(!cookie.http_only, "without SESSION_COOKIE_HTTPONLY a script can read the session cookie");
-    warn(cookie.same_site.is_none(), "without SESSION_COOKIE_SAMESITE other sites' requests carry the cookie");
-    warn(!config.sessions.hash_ids, "without SESSION_HASH_IDS a copy of the store signs its reader in");
+    warn(
+        cookie.same_site.is_none(),
+        "without SESSION_COOKIE_SAMESITE other sites' requests carry the cookie",
+    );
+    warn(
+        !config.sessions.hash_ids,
+        "without SESSION_HASH_IDS a copy of the store signs its reader in",
+    );
     let short = config.sessions.secret_key.as_ref().is_some_and(|key| key.expose().len() < 32);
     warn(short, "SECRET_KEY is shorter than 32 characters; `dewar key` prints a good one");
     warn(

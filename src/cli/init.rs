@@ -59,7 +59,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
 fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", file.display()));
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-        Ok(mut open) => open.write_all(text.as_bytes()).and_then(|()| open.sync_all()).map_err(failed),
+        Ok(mut open) => {
+            open.write_all(text.as_bytes()).and_then(|()| open.sync_all()).map_err(failed)
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(file)),
         Err(error) => Err(failed(error)),
     }

@@ -55,9 +55,10 @@ pub fn launch(
                 log::warn!("stopped with requests still running");
                 Ok(())
             }
-            ErrorKind::Bind(error) => {
-                Err(Failure::Failed(format!("cannot listen on {}:{}: {error}", size.address, size.port)))
-            }
+            ErrorKind::Bind(error) => Err(Failure::Failed(format!(
+                "cannot listen on {}:{}: {error}",
+                size.address, size.port
+            ))),
             ErrorKind::Io(error) => Err(Failure::Failed(error.to_string())),
             kind => Err(Failure::Failed(format!("cannot start: {kind}"))),
         },

@@ -193,7 +193,9 @@ fn stats(context: &Context, desk: &Desk) -> Result<(), Failure> {
         Ok(())
     })?;
     match context.json {
-        true => terminal::print_json(&json!({ "live": live, "signed_in": signed_in, "bytes": bytes })),
+        true => {
+            terminal::print_json(&json!({ "live": live, "signed_in": signed_in, "bytes": bytes }))
+        }
         false => terminal::print(&format!(
             "live sessions  {live}\nsigned in      {signed_in}\nbytes of data  {bytes}\n"
         )),

@@ -120,14 +120,17 @@ fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> 
 fn export(context: &Context, file: &Path) -> Result<(), Failure> {
     let output: Box<dyn Write> = match file == Path::new("-") {
         true => Box::new(io::stdout()),
-        false => Box::new(File::create_new(file).map_err(|error| {
-            Failure::Failed(format!("{}: {error}", file.display()))
-        })?),
+        false => Box::new(
+            File::create_new(file)
+                .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?,
+        ),
     };
     let all = RefCell::new(Vec::new());
     Students::new(&context.db()?).for_each(|student| all.borrow_mut().push(student))?;
     match write_csv(output, all.into_inner()) {
-        Err(crate::students::CsvError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(crate::students::CsvError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(())
+        }
         result => result.map_err(Failure::failed),
     }
 }

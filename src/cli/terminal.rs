@@ -31,7 +31,10 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Rows under headings, columns aligned.
-pub fn print_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
+pub fn print_table<const N: usize>(
+    headings: [&str; N],
+    rows: &[[String; N]],
+) -> Result<(), Failure> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([headings[column].chars().count()]).max().unwrap_or(0)

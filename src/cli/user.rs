@@ -11,7 +11,9 @@ use crate::auth::password;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Add an account
-    #[command(after_help = "Example: printf %s \"$PASSWORD\" | dewar user add teacher --password-stdin")]
+    #[command(
+        after_help = "Example: printf %s \"$PASSWORD\" | dewar user add teacher --password-stdin"
+    )]
     Add {
         /// Its name, found in any case afterwards
         name: String,
@@ -130,7 +132,9 @@ fn same_name(a: &str, b: &str) -> bool {
 }
 
 pub fn name_taken(name: &str) -> Failure {
-    Failure::Failed(format!("there is an account {name} already; `dewar user passwd` sets its password"))
+    Failure::Failed(format!(
+        "there is an account {name} already; `dewar user passwd` sets its password"
+    ))
 }
 
 pub fn no_such_account(name: &str) -> Failure {

@@ -51,11 +51,11 @@ pub fn file(name: &str, v: Option<&str>) -> Option<File> {
 impl<'r> Responder<'r, 'static> for File {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let tag = format!("\"{}\"", self.asset.hash);
-        let known = request
-            .headers()
-            .get("If-None-Match")
-            .flat_map(|tags| tags.split(','))
-            .any(|known| matches!(known.trim().trim_start_matches("W/"), "*") || known.trim().trim_start_matches("W/") == tag);
+        let known =
+            request.headers().get("If-None-Match").flat_map(|tags| tags.split(',')).any(|known| {
+                matches!(known.trim().trim_start_matches("W/"), "*")
+                    || known.trim().trim_start_matches("W/") == tag
+            });
         let mut response = match known {
             true => Response::build().status(Status::NotModified).finalize(),
             false => self.asset.content.respond_to(request)?,

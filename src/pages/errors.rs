@@ -26,14 +26,22 @@ pub fn not_signed_in(request: &Request<'_>) -> Redirect {
 pub fn default(status: Status, _request: &Request<'_>) -> (Status, Page<impl Serialize + use<>>) {
     let (title, message) = match status.code {
         400 => ("Bad request", "The server did not understand this request."),
-        403 => ("Refused", "This request came from another site. Open the page here and try again."),
+        403 => {
+            ("Refused", "This request came from another site. Open the page here and try again.")
+        }
         404 => ("Page not found", "There is no page at this address."),
         405 => ("Not allowed", "This address does not take such a request."),
         413 => ("Too large", "What you sent is larger than this server takes."),
         415 => ("Wrong form", "This server does not take data of this kind."),
-        422 => ("Incomplete form", "A field is missing, or holds what it cannot. Go back and check it."),
+        422 => (
+            "Incomplete form",
+            "A field is missing, or holds what it cannot. Go back and check it.",
+        ),
         429 => ("Too many requests", "Please wait a little before you try again."),
-        503 => ("Temporarily unavailable", "The server cannot reach its data. You are still signed in."),
+        503 => (
+            "Temporarily unavailable",
+            "The server cannot reach its data. You are still signed in.",
+        ),
         500..600 => ("Server error", "Something went wrong on the server."),
         _ => ("Error", "The server cannot answer this request."),
     };

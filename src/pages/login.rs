@@ -81,7 +81,8 @@ pub async fn submit<'r>(
         let retry = Header::new("Retry-After", seconds.to_string());
         return Ok(Answer::Slower(again(&form, error), retry));
     }
-    let Ok(found) = accounts.find_by_name(form.username).await.inspect_err(|error| log::error!("{error}"))
+    let Ok(found) =
+        accounts.find_by_name(form.username).await.inspect_err(|error| log::error!("{error}"))
     else {
         return Ok(Answer::Failed(Status::ServiceUnavailable));
     };
@@ -150,7 +151,12 @@ fn destination(next: &str) -> Origin<'static> {
         .then(|| Origin::parse_owned(next.to_owned()).ok())
         .flatten()
         .filter(|_| !matches!(path, "/login" | "/logout"))
-        .unwrap_or_else(|| uri!(super::students::brief_introduction(q = Option::<&str>::None, page = Option::<u64>::None)))
+        .unwrap_or_else(|| {
+            uri!(super::students::brief_introduction(
+                q = Option::<&str>::None,
+                page = Option::<u64>::None
+            ))
+        })
 }
 
 #[cfg(test)]
@@ -163,9 +169,24 @@ mod tests {
             assert_eq!(destination(own).to_string(), own);
         }
         for foreign in [
-            "", "detailed", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example",
-            "https://evil.example", "javascript:alert(1)", "/\tevil", "/\n/evil.example", " /x", "/a b",
-            "/\u{ff0f}evil", "/login", "/login?next=/login", "/logout", "/%", "@evil.example",
+            "",
+            "detailed",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/\tevil",
+            "/\n/evil.example",
+            " /x",
+            "/a b",
+            "/\u{ff0f}evil",
+            "/login",
+            "/login?next=/login",
+            "/logout",
+            "/%",
+            "@evil.example",
         ] {
             assert_eq!(destination(foreign).to_string(), "/brief_introduction", "{foreign:?}");
         }

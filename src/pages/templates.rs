@@ -48,9 +48,9 @@ fn prepare(environment: &mut Environment<'static>, dir: Option<PathBuf>) {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_trim_blocks(true);
     environment.add_function("static", |name: String| {
-        assets::url(&name)
-            .map(Value::from_safe_string)
-            .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("no static file {name:?}")))
+        assets::url(&name).map(Value::from_safe_string).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidOperation, format!("no static file {name:?}"))
+        })
     });
     environment.set_loader(move |name| load(dir.as_deref(), name));
 }

@@ -72,7 +72,10 @@ impl Backend {
                         return Ok((Stored::Live { id, key, bytes, expires_in }, values));
                     }
                     Err(error) => {
-                        log::warn!("session {} is unreadable and left alone: {error}", key.handle());
+                        log::warn!(
+                            "session {} is unreadable and left alone: {error}",
+                            key.handle()
+                        );
                     }
                 }
             }
@@ -174,14 +177,14 @@ impl Backend {
             let replacement = match (is_empty(&values), &to) {
                 (true, _) => Replacement::Removed,
                 (false, None) => Replacement::Bytes { bytes: msgpack::encode(&values)?, ttl },
-                (false, Some(key)) => Replacement::Moved {
-                    key: key.clone(),
-                    bytes: msgpack::encode(&values)?,
-                    ttl,
-                },
+                (false, Some(key)) => {
+                    Replacement::Moved { key: key.clone(), bytes: msgpack::encode(&values)?, ttl }
+                }
             };
             let bytes = match &replacement {
-                Replacement::Bytes { bytes, .. } | Replacement::Moved { bytes, .. } => bytes.clone(),
+                Replacement::Bytes { bytes, .. } | Replacement::Moved { bytes, .. } => {
+                    bytes.clone()
+                }
                 Replacement::Removed => Vec::new(),
             };
             *result.lock().unwrap_or_else(PoisonError::into_inner) = (values, bytes);

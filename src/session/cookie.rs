@@ -93,8 +93,7 @@ fn http_date(at: SystemTime) -> String {
 
 /// Percent-encodes what may not stand in a `Path` attribute.
 fn encode_path(path: &str) -> Cow<'_, str> {
-    let plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"_.-~%!$&'()*+,/:=@".contains(&byte);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-~%!$&'()*+,/:=@".contains(&byte);
     if path.bytes().all(plain) {
         return path.into();
     }
@@ -270,12 +269,19 @@ mod tests {
     #[test]
     fn only_the_exact_name_is_found() {
         for other in [
-            "%73ession=x", "\u{2000}session=x", "Session=x", "session[]=x", "=session=x", "xsession=x",
+            "%73ession=x",
+            "\u{2000}session=x",
+            "Session=x",
+            "session[]=x",
+            "=session=x",
+            "xsession=x",
             "session%20=x",
         ] {
             assert_eq!(find(&headers(&[other]), "session"), Sent::Nothing, "{other}");
         }
-        for own in ["session=x", " session = x ;", "a=b; session=x", "a;session=\"x\"", "a\"b; session=x"] {
+        for own in
+            ["session=x", " session = x ;", "a=b; session=x", "a;session=\"x\"", "a\"b; session=x"]
+        {
             assert_eq!(find(&headers(&[own]), "session"), Sent::One("x".into()), "{own}");
         }
     }

@@ -174,7 +174,8 @@ impl Fairing for Sessions {
 
 fn after_failure(response: &mut Response<'_>) {
     vary_by_cookie(response);
-    if response.status() == Status::ServiceUnavailable && !response.headers().contains("Retry-After")
+    if response.status() == Status::ServiceUnavailable
+        && !response.headers().contains("Retry-After")
     {
         response.set_raw_header("Retry-After", "2");
     }
@@ -201,7 +202,9 @@ async fn error_page<'r>(status: Status, request: &'r Request<'_>) -> Response<'r
     let path = request.uri().path();
     let below = |catcher: &&Catcher| {
         let base = catcher.base.path().as_str().trim_end_matches('/').to_owned();
-        path.as_str().strip_prefix(&base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.as_str()
+            .strip_prefix(&base)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let best = request
         .rocket()

@@ -287,7 +287,9 @@ impl Session {
         let mut state = self.look();
         if state.flashes.is_none() {
             let flashes = match state.values.get(FLASHES) {
-                Some(Value::List(flashes)) => flashes.iter().filter_map(FlashMessage::read).collect(),
+                Some(Value::List(flashes)) => {
+                    flashes.iter().filter_map(FlashMessage::read).collect()
+                }
                 _ => Vec::new(),
             };
             if let Some(Value::List(stored)) = state.values.remove(FLASHES) {
@@ -296,9 +298,8 @@ impl Session {
             }
             state.flashes = Some(flashes);
         }
-        let wanted = |flash: &&FlashMessage| {
-            categories.is_empty() || categories.contains(&&*flash.category)
-        };
+        let wanted =
+            |flash: &&FlashMessage| categories.is_empty() || categories.contains(&&*flash.category);
         state.flashes.iter().flatten().filter(wanted).cloned().collect()
     }
 

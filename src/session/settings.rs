@@ -241,13 +241,22 @@ fn read_cookie(reader: &mut Reader) -> CookieSettings {
     let lower = name.to_lowercase();
     let host_prefixed = lower.starts_with("__host-");
     if (host_prefixed || lower.starts_with("__secure-")) && !secure {
-        reader.refuse("SESSION_COOKIE_NAME", "has a prefix that asks for SESSION_COOKIE_SECURE = true");
+        reader.refuse(
+            "SESSION_COOKIE_NAME",
+            "has a prefix that asks for SESSION_COOKIE_SECURE = true",
+        );
     }
     if host_prefixed && domain.is_some() {
-        reader.refuse("SESSION_COOKIE_NAME", "has the prefix __Host-, which allows no SESSION_COOKIE_DOMAIN");
+        reader.refuse(
+            "SESSION_COOKIE_NAME",
+            "has the prefix __Host-, which allows no SESSION_COOKIE_DOMAIN",
+        );
     }
     if host_prefixed && path != "/" {
-        reader.refuse("SESSION_COOKIE_NAME", format!("has the prefix __Host-, which asks for {path_key} = \"/\""));
+        reader.refuse(
+            "SESSION_COOKIE_NAME",
+            format!("has the prefix __Host-, which asks for {path_key} = \"/\""),
+        );
     }
 
     CookieSettings {

@@ -63,9 +63,7 @@ impl Error {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
             Some(ErrorCode::DiskFull) => Self::Full(path),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
-            Some(ErrorCode::DatabaseCorrupt) => {
-                Self::Corrupt { path, detail: source.to_string() }
-            }
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, detail: source.to_string() },
             Some(ErrorCode::NotADatabase) => Self::NotADatabase(path),
             _ => Self::Sqlite { path, source },
         }

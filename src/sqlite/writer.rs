@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -196,10 +196,7 @@ impl Worker {
             // SQLite itself ends the transaction on a full disk or an I/O error.
             let alive = kept || !open.connection.is_autocommit();
             next = match alive && done.len() < GROUP_CHANGES && began.elapsed() < GROUP_TIME {
-                true => match self.jobs.try_recv() {
-                    Ok(job) => Some(job),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                },
+                true => self.jobs.try_recv().ok(),
                 false => None,
             };
         }

@@ -34,7 +34,8 @@ pub fn read_csv(mut input: impl Read) -> Result<Vec<Student>, CsvError> {
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text);
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text);
     let header = reader.headers().map_err(|error| CsvError::Header(describe(&error)))?.clone();
     let mut column = HashMap::new();
     for (index, name) in header.iter().enumerate() {
@@ -112,7 +113,12 @@ pub fn write_csv(
     writer.write_record(COLUMNS).map_err(failed)?;
     for student in students {
         let (id, age) = (student.id.to_string(), student.age.map(|age| age.to_string()));
-        let row = [&id, &student.name, age.as_deref().unwrap_or(""), student.gender.as_deref().unwrap_or("")];
+        let row = [
+            &id,
+            &student.name,
+            age.as_deref().unwrap_or(""),
+            student.gender.as_deref().unwrap_or(""),
+        ];
         writer.write_record(row).map_err(failed)?;
     }
     writer.flush()?;
@@ -130,7 +136,12 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let students = vec![
-            Student { id: 1, name: "Steel \"Eggs\", Jr.".into(), age: Some(17), gender: Some("Unknown".into()) },
+            Student {
+                id: 1,
+                name: "Steel \"Eggs\", Jr.".into(),
+                age: Some(17),
+                gender: Some("Unknown".into()),
+            },
             Student { id: 7, name: "Zoë".into(), age: None, gender: None },
         ];
         let mut bytes = Vec::new();
@@ -140,7 +151,8 @@ mod tests {
 
     #[test]
     fn columns_may_come_in_any_order_and_with_a_mark_and_windows_lines() {
-        let students = read_csv(&b"\xef\xbb\xbfName, ID\r\nIron Egg, 2\r\n\r\nX,3\r\n"[..]).unwrap();
+        let students =
+            read_csv(&b"\xef\xbb\xbfName, ID\r\nIron Egg, 2\r\n\r\nX,3\r\n"[..]).unwrap();
         assert_eq!(students.len(), 2);
         assert_eq!((students[0].id, &*students[0].name), (2, "Iron Egg"));
     }

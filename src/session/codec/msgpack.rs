@@ -365,7 +365,11 @@ mod tests {
 
     #[test]
     fn an_announced_length_alone_costs_nothing() {
-        for lie in [b"\xdf\xff\xff\xff\xff".as_slice(), b"\x81\xa1a\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff"] {
+        for lie in [
+            b"\xdf\xff\xff\xff\xff".as_slice(),
+            b"\x81\xa1a\xdd\xff\xff\xff\xff",
+            b"\xc6\xff\xff\xff\xff",
+        ] {
             assert_eq!(decode(lie), Err(DecodeError::Truncated));
         }
     }

@@ -57,7 +57,7 @@ impl FlaskEnv {
             .unwrap_or_else(|| format!("systemd credential {key}"))
     }
 
-    fn dict(&self) -> Result<Dict, Error> {
+    fn dict(&self) -> Result<Dict, String> {
         let mut dict = Dict::new();
         for key in SECRETS {
             if let Some(file) = self.credentials.as_ref().map(|dir| dir.join(key))
@@ -73,18 +73,16 @@ impl FlaskEnv {
             set(&mut dict, key, parse(key, &read_file(Path::new(value))?));
         }
         for (name, value) in plain {
-            let text = value
-                .to_str()
-                .ok_or_else(|| Error::from(format!("FLASK_{name} is not UTF-8 text")))?;
+            let text = value.to_str().ok_or_else(|| format!("FLASK_{name} is not UTF-8 text"))?;
             set(&mut dict, name, parse(name, text));
         }
         Ok(dict)
     }
 }
 
-fn read_file(path: &Path) -> Result<String, Error> {
+fn read_file(path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::from(format!("cannot read {}: {error}", path.display())))?;
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
@@ -117,7 +115,7 @@ impl Provider for FlaskEnv {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
-        Ok(Map::from([(Profile::Global, self.dict()?)]))
+        Ok(Map::from([(Profile::Global, self.dict().map_err(Error::from)?)]))
     }
 }
 
@@ -168,6 +166,6 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = env(&[("SECRET_KEY_FILE", "/nonexistent/key")]).dict().unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/key"), "{error}");
+        assert!(error.contains("/nonexistent/key"), "{error}");
     }
 }

@@ -80,7 +80,9 @@ fn put(
             }
             remove_expired(connection, to)?;
             connection
-                .prepare_cached("UPDATE sessions SET id = ?2, data = ?3, expires = ?4 WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE sessions SET id = ?2, data = ?3, expires = ?4 WHERE id = ?1",
+                )?
                 .execute(params![key.as_str(), to.as_str(), bytes, deadline(*ttl)])?
         }
         Replacement::Removed => connection

@@ -23,9 +23,7 @@ impl<'de> Deserializer<'de> for &'de Value {
             },
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Str(text) => visitor.visit_borrowed_str(text),
-            Value::Bytes(bytes) | Value::Extension(_, bytes) => {
-                visitor.visit_borrowed_bytes(bytes)
-            }
+            Value::Bytes(bytes) | Value::Extension(_, bytes) => visitor.visit_borrowed_bytes(bytes),
             Value::List(items) => {
                 let mut items = SeqDeserializer::new(items.iter());
                 let list = visitor.visit_seq(&mut items)?;
@@ -54,9 +52,7 @@ impl<'de> Deserializer<'de> for &'de Value {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match self {
             // So that a `Vec<u8>` reads what Python stored as `bytes`.
-            Value::Bytes(bytes) => {
-                visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied()))
-            }
+            Value::Bytes(bytes) => visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied())),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -114,8 +110,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
         self,
         seed: S,
     ) -> Result<(S::Value, Self), ValueError> {
-        let name: serde::de::value::StrDeserializer<'_, ValueError> =
-            self.name.into_deserializer();
+        let name: serde::de::value::StrDeserializer<'_, ValueError> = self.name.into_deserializer();
         Ok((seed.deserialize(name)?, self))
     }
 }

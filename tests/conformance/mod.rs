@@ -1,0 +1,286 @@
+//! What every session store promises, as tests that any store runs: call [`all`] with a way to
+//! open the same store again and again.
+
+#![allow(dead_code)]
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dewar::session::store::{Replacement, Store};
+use dewar::session::{SessionId, StoreKey};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Runs the whole suite. `open` opens the store under test, each time a new connection to the same
+/// data; sessions of other keys may be in it.
+pub async fn all<F>(open: impl Fn() -> F)
+where
+    F: Future<Output = Arc<dyn Store>>,
+{
+    let store = open().await;
+    absent_is_an_answer_and_not_an_error(&*store).await;
+    a_created_record_reads_back_and_is_not_created_twice(&*store).await;
+    every_byte_value_and_a_mebibyte_survive(&*store).await;
+    only_the_exact_key_is_found(&*store).await;
+    a_replacement_needs_the_bytes_that_are_there(&*store).await;
+    a_deleted_session_is_not_written_again(&*store).await;
+    a_move_is_one_step_and_takes_no_live_place(&*store).await;
+    a_removal_needs_the_bytes_that_are_there(&*store).await;
+    updates_at_the_same_time_lose_nothing(Arc::clone(&store)).await;
+    a_touch_prolongs_and_never_revives(&*store).await;
+    an_expired_record_is_absent_at_once_and_a_live_one_never_early(&*store).await;
+    an_expired_place_can_be_taken_again(&*store).await;
+    a_sweep_is_bounded_and_takes_the_expired_alone(&*store).await;
+    a_scan_lists_each_live_session_of_the_prefix_once(&*store).await;
+    what_was_written_is_there_for_another_connection(&*store, &*open().await).await;
+}
+
+fn key() -> StoreKey {
+    SessionId::generate(32).unwrap().store_key("conformance:", true)
+}
+
+fn bytes(bytes: &[u8]) -> Replacement {
+    Replacement::Bytes { bytes: bytes.to_vec(), ttl: LONG }
+}
+
+async fn stored(store: &dyn Store, key: &StoreKey) -> Option<Vec<u8>> {
+    store.load(key).await.unwrap().map(|record| record.bytes)
+}
+
+async fn absent_is_an_answer_and_not_an_error(store: &dyn Store) {
+    let key = key();
+    assert_eq!(stored(store, &key).await, None);
+    assert!(!store.touch(&key, LONG).await.unwrap());
+    assert!(!store.replace(&key, b"", &bytes(b"x")).await.unwrap());
+    assert!(!store.update(&key, b"", Arc::new(|_| Ok(bytes(b"x")))).await.unwrap());
+    store.delete(&key).await.unwrap();
+    assert_eq!(stored(store, &key).await, None);
+    store.ping().await.unwrap();
+}
+
+async fn a_created_record_reads_back_and_is_not_created_twice(store: &dyn Store) {
+    let key = key();
+    assert!(store.create(&key, b"first", LONG).await.unwrap());
+    assert!(!store.create(&key, b"second", LONG).await.unwrap());
+    let record = store.load(&key).await.unwrap().unwrap();
+    assert_eq!(record.bytes, b"first");
+    if let Some(left) = record.expires_in {
+        assert!(left <= LONG && left > LONG - Duration::from_secs(60), "{left:?}");
+    }
+    store.delete(&key).await.unwrap();
+    assert_eq!(stored(store, &key).await, None);
+}
+
+async fn every_byte_value_and_a_mebibyte_survive(store: &dyn Store) {
+    let all: Vec<u8> = (0..=255).collect();
+    // Below the item limit of a mebibyte that some engines count the key into.
+    let large: Vec<u8> = all.iter().copied().cycle().take(1024 * 1024 - 1024).collect();
+    for record in [&all, &large] {
+        let key = key();
+        assert!(store.create(&key, record, LONG).await.unwrap());
+        assert_eq!(stored(store, &key).await.as_ref(), Some(record));
+        assert!(store.replace(&key, record, &bytes(b"small")).await.unwrap());
+        assert!(store.replace(&key, b"small", &bytes(record)).await.unwrap());
+        assert_eq!(stored(store, &key).await.as_ref(), Some(record));
+        store.delete(&key).await.unwrap();
+    }
+}
+
+async fn only_the_exact_key_is_found(store: &dyn Store) {
+    let base = "conformance:AbCdEfGhIjKlMnOpQrStUvWx-_";
+    let key = StoreKey::new(base);
+    store.create(&key, b"exact", LONG).await.unwrap();
+    for other in [
+        base.to_lowercase(),
+        base.to_uppercase(),
+        base[..base.len() - 1].to_owned(),
+        format!("{base}x"),
+        format!("{base}%"),
+        base.replace('_', "-"),
+        base.replace("AbC", "%"),
+    ] {
+        assert_eq!(stored(store, &StoreKey::new(&*other)).await, None, "{other}");
+    }
+    assert!(stored(store, &key).await.is_some());
+    store.delete(&key).await.unwrap();
+}
+
+async fn a_replacement_needs_the_bytes_that_are_there(store: &dyn Store) {
+    let key = key();
+    store.create(&key, b"one", LONG).await.unwrap();
+    assert!(store.replace(&key, b"one", &bytes(b"two")).await.unwrap());
+    for stale in [&b"one"[..], b"", b"tw", b"two ", b"TWO"] {
+        assert!(!store.replace(&key, stale, &bytes(b"three")).await.unwrap(), "{stale:?}");
+    }
+    assert_eq!(stored(store, &key).await.unwrap(), b"two");
+    assert!(store.replace(&key, b"two", &bytes(b"two")).await.unwrap(), "unchanged bytes");
+    store.delete(&key).await.unwrap();
+}
+
+async fn a_deleted_session_is_not_written_again(store: &dyn Store) {
+    let key = key();
+    store.create(&key, b"alive", LONG).await.unwrap();
+    store.delete(&key).await.unwrap();
+    let moved = Replacement::Moved { key: self::key(), bytes: b"late".to_vec(), ttl: LONG };
+    for late in [bytes(b"late"), moved] {
+        assert!(!store.replace(&key, b"alive", &late).await.unwrap());
+        let merge = late.clone();
+        assert!(!store.update(&key, b"alive", Arc::new(move |_| Ok(merge.clone()))).await.unwrap());
+    }
+    assert!(!store.touch(&key, LONG).await.unwrap());
+    assert_eq!(stored(store, &key).await, None);
+}
+
+async fn a_move_is_one_step_and_takes_no_live_place(store: &dyn Store) {
+    let (from, to, taken) = (key(), key(), key());
+    let moved = |key: &StoreKey| Replacement::Moved {
+        key: key.clone(),
+        bytes: b"moved".to_vec(),
+        ttl: LONG,
+    };
+    store.create(&from, b"here", LONG).await.unwrap();
+    store.create(&taken, b"other", LONG).await.unwrap();
+    assert!(!store.replace(&from, b"stale", &moved(&to)).await.unwrap());
+    assert!(!store.replace(&from, b"here", &moved(&taken)).await.unwrap());
+    assert_eq!(stored(store, &from).await.unwrap(), b"here");
+    assert_eq!(stored(store, &taken).await.unwrap(), b"other");
+    assert!(store.replace(&from, b"here", &moved(&to)).await.unwrap());
+    assert_eq!(stored(store, &from).await, None);
+    assert_eq!(stored(store, &to).await.unwrap(), b"moved");
+    for key in [to, taken] {
+        store.delete(&key).await.unwrap();
+    }
+}
+
+async fn a_removal_needs_the_bytes_that_are_there(store: &dyn Store) {
+    let key = key();
+    store.create(&key, b"changed", LONG).await.unwrap();
+    assert!(!store.replace(&key, b"seen", &Replacement::Removed).await.unwrap());
+    assert!(stored(store, &key).await.is_some());
+    assert!(store.replace(&key, b"changed", &Replacement::Removed).await.unwrap());
+    assert_eq!(stored(store, &key).await, None);
+}
+
+async fn updates_at_the_same_time_lose_nothing(store: Arc<dyn Store>) {
+    let key = key();
+    store.create(&key, b"0", LONG).await.unwrap();
+    let increment = || {
+        let (store, key) = (Arc::clone(&store), key.clone());
+        rocket::tokio::spawn(async move {
+            for _ in 0..25 {
+                let merge = |seen: &[u8]| {
+                    let count: u32 = std::str::from_utf8(seen).unwrap().parse().unwrap();
+                    Ok(bytes((count + 1).to_string().as_bytes()))
+                };
+                assert!(store.update(&key, b"0", Arc::new(merge)).await.unwrap());
+            }
+        })
+    };
+    let tasks: Vec<_> = (0..8).map(|_| increment()).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(stored(&*store, &key).await.unwrap(), b"200");
+    store.delete(&key).await.unwrap();
+}
+
+async fn a_touch_prolongs_and_never_revives(store: &dyn Store) {
+    let key = key();
+    store.create(&key, b"x", Duration::from_secs(1)).await.unwrap();
+    assert!(store.touch(&key, LONG).await.unwrap());
+    sleep(2_100).await;
+    assert_eq!(stored(store, &key).await.unwrap(), b"x");
+    assert!(store.touch(&key, Duration::from_secs(1)).await.unwrap());
+    sleep(2_100).await;
+    assert!(!store.touch(&key, LONG).await.unwrap());
+    assert_eq!(stored(store, &key).await, None);
+}
+
+async fn an_expired_record_is_absent_at_once_and_a_live_one_never_early(store: &dyn Store) {
+    let (short, long) = (key(), key());
+    store.create(&short, b"x", Duration::from_secs(1)).await.unwrap();
+    store.create(&long, b"x", Duration::from_secs(3)).await.unwrap();
+    sleep(700).await;
+    assert!(stored(store, &short).await.is_some(), "expired early");
+    sleep(1_400).await;
+    assert_eq!(stored(store, &short).await, None, "served after its time");
+    assert!(!store.replace(&short, b"x", &bytes(b"y")).await.unwrap());
+    assert!(stored(store, &long).await.is_some(), "expired early");
+    store.delete(&long).await.unwrap();
+}
+
+async fn an_expired_place_can_be_taken_again(store: &dyn Store) {
+    let key = key();
+    store.create(&key, b"old", Duration::from_secs(1)).await.unwrap();
+    sleep(2_100).await;
+    assert!(store.create(&key, b"new", LONG).await.unwrap());
+    assert_eq!(stored(store, &key).await.unwrap(), b"new");
+    store.delete(&key).await.unwrap();
+}
+
+async fn a_sweep_is_bounded_and_takes_the_expired_alone(store: &dyn Store) {
+    while store.sweep(1000).await.unwrap() > 0 {}
+    let (expired, live): (Vec<_>, Vec<_>) = (0..7).map(|_| (key(), key())).unzip();
+    for (expired, live) in expired.iter().zip(&live) {
+        store.create(expired, b"x", Duration::from_secs(1)).await.unwrap();
+        store.create(live, b"x", LONG).await.unwrap();
+    }
+    sleep(2_100).await;
+    let first = store.sweep(3).await.unwrap();
+    // An engine that expires by itself has nothing to sweep.
+    assert!(first == 3 || first == 0, "swept {first} of 3");
+    if first > 0 {
+        assert_eq!(store.sweep(100).await.unwrap(), 4);
+        assert_eq!(store.sweep(100).await.unwrap(), 0);
+    }
+    for key in &live {
+        assert!(stored(store, key).await.is_some(), "a live session was swept");
+        store.delete(key).await.unwrap();
+    }
+}
+
+async fn a_scan_lists_each_live_session_of_the_prefix_once(store: &dyn Store) {
+    let prefix = format!("{}:", key().handle());
+    let keys: HashSet<StoreKey> =
+        (0..25).map(|i| StoreKey::new(format!("{prefix}{i}"))).collect();
+    for key in &keys {
+        store.create(key, b"x", LONG).await.unwrap();
+    }
+    let dead = StoreKey::new(format!("{prefix}dead"));
+    store.create(&dead, b"x", Duration::from_secs(1)).await.unwrap();
+    let other = key();
+    store.create(&other, b"x", LONG).await.unwrap();
+    sleep(2_100).await;
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let Some(page) = store.scan(&prefix, after.as_ref(), 10).await.unwrap() else {
+            return;
+        };
+        assert!(page.len() <= 10);
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        found.extend(page.into_iter().map(|listed| listed.key));
+    }
+    assert_eq!(found.len(), keys.len());
+    assert_eq!(found.into_iter().collect::<HashSet<_>>(), keys);
+    for key in keys.iter().chain([&other]) {
+        store.delete(key).await.unwrap();
+    }
+}
+
+async fn what_was_written_is_there_for_another_connection(store: &dyn Store, other: &dyn Store) {
+    let key = key();
+    store.create(&key, b"shared", LONG).await.unwrap();
+    assert_eq!(stored(other, &key).await.unwrap(), b"shared");
+    assert!(other.replace(&key, b"shared", &bytes(b"changed")).await.unwrap());
+    assert_eq!(stored(store, &key).await.unwrap(), b"changed");
+    other.delete(&key).await.unwrap();
+    assert_eq!(stored(store, &key).await, None);
+}
+
+async fn sleep(milliseconds: u64) {
+    rocket::tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
