@@ -104,10 +104,7 @@ async fn a_failing_change_undoes_itself_and_no_other() {
     let failing = {
         let bad = bad.clone();
         database.write(move |connection| {
-            connection.execute(
-                "INSERT INTO sessions VALUES (?1, x'00', 9e15)",
-                [bad.as_str()],
-            )?;
+            connection.execute("INSERT INTO sessions VALUES (?1, x'00', 9e15)", [bad.as_str()])?;
             connection.execute_batch("INSERT INTO nowhere VALUES (1)")
         })
     };

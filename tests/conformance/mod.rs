@@ -243,8 +243,7 @@ async fn a_sweep_is_bounded_and_takes_the_expired_alone(store: &dyn Store) {
 
 async fn a_scan_lists_each_live_session_of_the_prefix_once(store: &dyn Store) {
     let prefix = format!("{}:", key().handle());
-    let keys: HashSet<StoreKey> =
-        (0..25).map(|i| StoreKey::new(format!("{prefix}{i}"))).collect();
+    let keys: HashSet<StoreKey> = (0..25).map(|i| StoreKey::new(format!("{prefix}{i}"))).collect();
     for key in &keys {
         store.create(key, b"x", LONG).await.unwrap();
     }

@@ -1,0 +1,325 @@
+//! A small application on the session layer, asked in process, over a SQLite store that can be
+//! made to fail.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dewar::session::store::{Listed, Merge, Record, Replacement, SqliteStore, Store};
+use dewar::session::{Error, Session, Sessions, SetupError, StoreKey};
+use dewar::sqlite::Statistics;
+use rocket::figment::Figment;
+use rocket::figment::providers::{Format, Toml};
+use rocket::http::{Header, HeaderMap, Status};
+use rocket::local::asynchronous::Client;
+use rocket::{Route, catch, catchers, get, post, routes};
+
+pub struct App {
+    client: Client,
+    sessions: Sessions,
+    pub store: Arc<Fragile>,
+    _dir: tempfile::TempDir,
+}
+
+pub struct Answer {
+    pub status: Status,
+    pub set_cookie: Option<String>,
+    pub vary: Option<String>,
+    pub retry_after: Option<String>,
+    pub body: String,
+}
+
+/// `name=value` of a `Set-Cookie` header.
+pub fn cookie_of(set_cookie: &str) -> String {
+    set_cookie.split(';').next().unwrap().to_owned()
+}
+
+fn figment(settings: &str) -> Figment {
+    let toml = format!("[default]\n{settings}");
+    let config = rocket::Config { log_level: rocket::config::LogLevel::Off, ..Default::default() };
+    Figment::from(config).merge(Toml::string(&toml).nested()).select("default")
+}
+
+impl App {
+    pub async fn new(settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Fragile::open(dir.path().join("sessions.db")));
+        let sessions = Sessions::with_store(Arc::clone(&store) as Arc<dyn Store>);
+        let rocket = rocket::custom(figment(settings))
+            .attach(sessions.clone())
+            .mount("/", routes())
+            .register("/", catchers![unavailable]);
+        let client = Client::untracked(rocket).await.unwrap();
+        Self { client, sessions, store, _dir: dir }
+    }
+
+    pub fn reload(&self, settings: &str) -> Result<(), SetupError> {
+        self.sessions.reload(&figment(settings))
+    }
+
+    pub async fn get(&self, path: &str, cookie: &str) -> Answer {
+        self.answer(self.client.get(path.to_owned()), cookie).await
+    }
+
+    pub async fn post(&self, path: &str, cookie: &str) -> Answer {
+        self.answer(self.client.post(path.to_owned()), cookie).await
+    }
+
+    async fn answer<'c>(
+        &self,
+        request: rocket::local::asynchronous::LocalRequest<'c>,
+        cookie: &str,
+    ) -> Answer {
+        let response = request.header(Header::new("Cookie", cookie.to_owned())).dispatch().await;
+        let status = response.status();
+        let [set_cookie, vary, retry_after] =
+            ["Set-Cookie", "Vary", "Retry-After"].map(|name| only_header(response.headers(), name));
+        let body = response.into_string().await.unwrap_or_default();
+        Answer { status, set_cookie, vary, retry_after, body }
+    }
+
+    /// The cookie of a new session that holds one number.
+    pub async fn session_with(&self, key: &str, value: i64) -> String {
+        cookie_of(&self.post(&format!("/set/{key}/{value}"), "").await.set_cookie.unwrap())
+    }
+
+    pub fn statistics(&self) -> Statistics {
+        self.store.inner.database().statistics()
+    }
+
+    pub async fn sleep(&self, milliseconds: u64) {
+        rocket::tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    pub async fn keys(&self) -> Vec<String> {
+        let all = self.store.inner.scan("session:", None, 1000).await.unwrap().unwrap();
+        all.into_iter().map(|listed| listed.key.as_str().to_owned()).collect()
+    }
+
+    pub async fn sessions(&self) -> usize {
+        self.keys().await.len()
+    }
+
+    pub async fn put(&self, key: &str, bytes: &[u8]) {
+        let hour = Duration::from_secs(3600);
+        assert!(self.store.inner.create(&StoreKey::new(key), bytes, hour).await.unwrap());
+    }
+
+    pub async fn record(&self, key: &str) -> Option<Vec<u8>> {
+        let record = self.store.inner.load(&StoreKey::new(key)).await.unwrap();
+        record.map(|record| record.bytes)
+    }
+}
+
+fn only_header(headers: &HeaderMap<'_>, name: &str) -> Option<String> {
+    let values: Vec<_> = headers.get(name).collect();
+    assert!(values.len() <= 1, "{name} stands {} times", values.len());
+    values.first().map(|value| (*value).to_owned())
+}
+
+pub fn routes() -> Vec<Route> {
+    routes![
+        clear,
+        fail,
+        flash,
+        flashes,
+        get_key,
+        increment,
+        permanent,
+        plain,
+        regenerate,
+        remove,
+        save,
+        set,
+        slow,
+        slow_regenerate,
+        vary
+    ]
+}
+
+#[catch(503)]
+fn unavailable() -> &'static str {
+    "the application's 503 page"
+}
+
+#[get("/plain")]
+fn plain() -> &'static str {
+    "plain"
+}
+
+#[get("/get/<key>")]
+fn get_key(session: &Session, key: &str) -> Result<String, Error> {
+    let value: Option<i64> = session.get(key)?;
+    Ok(value.map_or_else(|| "null".into(), |value| value.to_string()))
+}
+
+#[post("/set/<key>/<value>")]
+fn set(session: &Session, key: &str, value: i64) -> Result<(), Error> {
+    session.insert(key, &value)
+}
+
+#[post("/set_and_fail/<key>/<value>")]
+fn fail(session: &Session, key: &str, value: i64) -> Status {
+    session.insert(key, &value).unwrap();
+    Status::InternalServerError
+}
+
+#[post("/slow/<key>/<value>")]
+async fn slow(session: &Session, key: &str, value: i64) -> Result<(), Error> {
+    rocket::tokio::time::sleep(Duration::from_millis(400)).await;
+    session.insert(key, &value)
+}
+
+#[post("/slow_regenerate/<key>/<value>")]
+async fn slow_regenerate(session: &Session, key: &str, value: i64) -> Result<(), Error> {
+    rocket::tokio::time::sleep(Duration::from_millis(400)).await;
+    session.regenerate();
+    session.insert(key, &value)
+}
+
+#[post("/save/<key>/<value>")]
+async fn save(session: &Session, key: &str, value: i64) -> &'static str {
+    session.insert(key, &value).unwrap();
+    if session.save().await.is_ok() { "saved" } else { "not saved" }
+}
+
+#[post("/increment/<key>")]
+fn increment(session: &Session, key: &str) -> Result<(), Error> {
+    session.modify(key, |count: &mut i64| *count += 1)
+}
+
+#[post("/remove/<key>")]
+fn remove(session: &Session, key: &str) {
+    session.remove(key);
+}
+
+#[post("/clear")]
+fn clear(session: &Session) {
+    session.clear();
+}
+
+#[post("/regenerate")]
+fn regenerate(session: &Session) {
+    session.regenerate();
+}
+
+#[post("/permanent/<on>")]
+fn permanent(session: &Session, on: bool) {
+    session.set_permanent(on);
+}
+
+#[post("/flash/<category>/<message>")]
+fn flash(session: &Session, category: &str, message: &str) {
+    session.flash(message, category);
+}
+
+#[get("/flashes")]
+fn flashes(session: &Session) -> String {
+    let messages = session.flashed_messages(&[]);
+    let pairs: Vec<_> = messages.iter().map(|flash| (&flash.category, &flash.message)).collect();
+    format!(
+        "{} again {}, errors {}",
+        serde_json::to_string(&pairs).unwrap(),
+        session.flashed_messages(&[]).len(),
+        session.flashed_messages(&["error"]).len(),
+    )
+}
+
+#[derive(rocket::Responder)]
+struct Varied(&'static str, Header<'static>);
+
+#[get("/vary")]
+fn vary(session: &Session) -> Varied {
+    session.is_empty();
+    Varied("", Header::new("Vary", "Accept-Encoding"))
+}
+
+/// A SQLite store whose connection can be cut.
+#[derive(Debug)]
+pub struct Fragile {
+    pub inner: SqliteStore,
+    reads_fail: AtomicBool,
+    writes_fail: AtomicBool,
+}
+
+impl Fragile {
+    fn open(path: PathBuf) -> Self {
+        let inner = SqliteStore::open(&path).unwrap();
+        Self { inner, reads_fail: false.into(), writes_fail: false.into() }
+    }
+
+    pub fn break_down(&self, down: bool) {
+        self.reads_fail.store(down, Ordering::SeqCst);
+        self.writes_fail.store(down, Ordering::SeqCst);
+    }
+
+    pub fn break_down_writes(&self, down: bool) {
+        self.writes_fail.store(down, Ordering::SeqCst);
+    }
+
+    fn check(&self, switch: &AtomicBool) -> Result<(), Error> {
+        match switch.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(Error::Store {
+                operation: "reach",
+                source: Arc::new(std::io::Error::other("the cable is cut")),
+            }),
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl Store for Fragile {
+    async fn load(&self, key: &StoreKey) -> Result<Option<Record>, Error> {
+        self.check(&self.reads_fail)?;
+        self.inner.load(key).await
+    }
+
+    async fn create(&self, key: &StoreKey, bytes: &[u8], ttl: Duration) -> Result<bool, Error> {
+        self.check(&self.writes_fail)?;
+        self.inner.create(key, bytes, ttl).await
+    }
+
+    async fn replace(
+        &self,
+        key: &StoreKey,
+        expected: &[u8],
+        replacement: &Replacement,
+    ) -> Result<bool, Error> {
+        self.check(&self.writes_fail)?;
+        self.inner.replace(key, expected, replacement).await
+    }
+
+    async fn update(&self, key: &StoreKey, expected: &[u8], merge: Merge) -> Result<bool, Error> {
+        self.check(&self.writes_fail)?;
+        self.inner.update(key, expected, merge).await
+    }
+
+    async fn touch(&self, key: &StoreKey, ttl: Duration) -> Result<bool, Error> {
+        self.check(&self.writes_fail)?;
+        self.inner.touch(key, ttl).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), Error> {
+        self.check(&self.writes_fail)?;
+        self.inner.delete(key).await
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<usize, Error> {
+        self.inner.sweep(limit).await
+    }
+
+    async fn scan(
+        &self,
+        prefix: &str,
+        after: Option<&StoreKey>,
+        limit: usize,
+    ) -> Result<Option<Vec<Listed>>, Error> {
+        self.inner.scan(prefix, after, limit).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.check(&self.reads_fail)
+    }
+}
