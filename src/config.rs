@@ -96,9 +96,17 @@ impl Config {
             );
         }
         let config = reader.finish(config)?;
-        rocket::Config::try_from(figment).map_err(|error| ConfigError::Figment(describe(error)))?;
+        rocket_config(figment)?;
         Ok(config)
     }
+}
+
+/// Rocket's own settings.
+///
+/// # Errors
+/// When one of them is wrong.
+pub fn rocket_config(figment: &Figment) -> Result<rocket::Config, ConfigError> {
+    rocket::Config::try_from(figment).map_err(|error| ConfigError::Figment(describe(error)))
 }
 
 fn describe(error: figment::Error) -> String {

@@ -12,7 +12,7 @@ use crate::session::settings::{Origin, Reader, SECRETS, StoreSettings};
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
     let checked = Config::from_figment(&figment)?;
-    let rocket = rocket::Config::try_from(&figment).map_err(Failure::failed)?;
+    let rocket = config::rocket_config(&figment)?;
     let reader = Reader::new(&figment);
     let mut rows: Vec<(String, String, Origin)> = config::keys()
         .map(|(key, _)| ((*key).to_owned(), effective(key, &checked), reader.origin(key)))

@@ -36,7 +36,7 @@ pub fn launch(
     figment: Figment,
     attach: impl FnOnce(Rocket<Build>) -> Rocket<Build>,
 ) -> Result<(), Failure> {
-    let size = rocket::Config::try_from(&figment).map_err(Failure::failed)?;
+    let size = config::rocket_config(&figment)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(size.workers)
         .max_blocking_threads(size.max_blocking)

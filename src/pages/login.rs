@@ -35,8 +35,15 @@ pub struct Credentials<'r> {
     password: &'r str,
     #[field(default = "")]
     next: &'r str,
-    #[field(default = false)]
-    remember: bool,
+    /// A check box: absent when it is not checked.
+    remember: Option<&'r str>,
+}
+
+impl Credentials<'_> {
+    fn remember(&self) -> bool {
+        let off = ["", "0", "false", "no", "off"];
+        self.remember.is_some_and(|value| !off.contains(&value.to_lowercase().as_str()))
+    }
 }
 
 type Login<'r> = Page<LoginPage<'r>>;
@@ -105,7 +112,7 @@ pub async fn submit<'r>(
         return Ok(Answer::Wrong(again(&form, WRONG.into())));
     };
     throttle.succeeded(&name, address);
-    sign_in(session, &account, form.remember)?;
+    sign_in(session, &account, form.remember())?;
     log::info!("account {} signed in from {address}", account.id);
     if let (Verdict::RightButOld, Some(old)) = (verdict, stored)
         && let Ok(new) = passwords.hash(password).await
@@ -129,7 +136,8 @@ pub fn logout(session: &Session, user: Result<User, crate::auth::GuardError>) ->
 }
 
 fn again<'r>(form: &Credentials<'r>, error: String) -> Login<'r> {
-    let Credentials { username, next, remember, .. } = *form;
+    let Credentials { username, next, .. } = *form;
+    let remember = form.remember();
     Page("login.html", LoginPage { error: Some(error), hint: None, username, next, remember })
 }
 

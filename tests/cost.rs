@@ -1,0 +1,83 @@
+//! What a page costs in reads and writes of the database: the number is the contract.
+
+use std::time::Duration;
+
+use dewar::auth::{Accounts, password};
+use dewar::db::Db;
+use dewar::session::store::{SqliteStore, Store};
+use dewar::sqlite::Statistics;
+use rocket::figment::Figment;
+use rocket::figment::providers::Serialized;
+use rocket::http::{ContentType, Header};
+use rocket::local::asynchronous::Client;
+
+struct App {
+    client: Client,
+    db: Db,
+    cookie: String,
+    _dir: tempfile::TempDir,
+}
+
+impl App {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dewar.db");
+        let db = Db::open(&path).unwrap();
+        Accounts::new(&db).add("gkf", password::hash("123").unwrap()).unwrap();
+        let figment = Figment::from(rocket::Config::debug_default())
+            .merge(("log_level", "off"))
+            .merge(Serialized::default("DATABASE", &path));
+        let client = Client::untracked(dewar::rocket(figment).unwrap()).await.unwrap();
+        let answer = client
+            .post("/login")
+            .header(ContentType::Form)
+            .body("username=gkf&password=123")
+            .dispatch()
+            .await;
+        let set_cookie = answer.headers().get_one("Set-Cookie").unwrap();
+        let cookie = set_cookie.split(';').next().unwrap().to_owned();
+        drop(answer);
+        Self { client, db, cookie, _dir: dir }
+    }
+
+    /// The reads and writes of one request.
+    async fn cost(&self, path: &str, cookie: &str) -> (u64, u64) {
+        let before: Statistics = self.db.database().statistics();
+        let cookie = Header::new("Cookie", cookie.to_owned());
+        self.client.get(path.to_owned()).header(cookie).dispatch().await;
+        let after = self.db.database().statistics();
+        (after.reads - before.reads, after.writes - before.writes)
+    }
+}
+
+#[rocket::async_test]
+async fn a_page_costs_one_read_of_the_session_one_of_the_account_and_its_own() {
+    let app = App::new().await;
+    for _ in 0..3 {
+        assert_eq!(app.cost("/brief_introduction", &app.cookie).await, (2 + 1, 0));
+        assert_eq!(app.cost("/detailed?id=1", &app.cookie).await, (2 + 1, 0));
+        assert_eq!(app.cost("/detailed?id=x", &app.cookie).await, (2, 0));
+    }
+}
+
+#[rocket::async_test]
+async fn strangers_and_files_cost_no_session_operation() {
+    let app = App::new().await;
+    for path in ["/", "/static/style.css", "/nowhere"] {
+        assert_eq!(app.cost(path, &app.cookie).await, (0, 0), "{path}");
+    }
+    assert_eq!(app.cost("/brief_introduction", "").await, (0, 0));
+    assert_eq!(app.cost("/brief_introduction", "session=%00").await, (0, 0));
+    assert_eq!(app.cost("/login", &app.cookie).await, (1, 0), "whether there are accounts");
+}
+
+#[rocket::async_test]
+async fn expired_rows_cost_a_visitor_nothing() {
+    let app = App::new().await;
+    let store = SqliteStore::open(app.db.database().path()).unwrap();
+    for i in 0..300 {
+        let key = dewar::session::StoreKey::new(format!("session:{i}"));
+        store.create(&key, b"\x80", Duration::from_millis(1)).await.unwrap();
+    }
+    assert_eq!(app.cost("/detailed?id=x", &app.cookie).await, (2, 0));
+}
