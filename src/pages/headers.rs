@@ -1,6 +1,7 @@
 //! The headers that every answer carries and `Shield` has not.
 
 use rocket::fairing::{Fairing, Info, Kind};
+use rocket::http::Status;
 use rocket::{Request, Response};
 
 use crate::config::Live;
@@ -29,6 +30,11 @@ impl Fairing for Headers {
         // Whatever is not a file may be somebody's own.
         if !response.headers().contains("Cache-Control") {
             response.set_raw_header("Cache-Control", "no-store");
+        }
+        if response.status() == Status::ServiceUnavailable
+            && !response.headers().contains("Retry-After")
+        {
+            response.set_raw_header("Retry-After", "2");
         }
         let secure = request
             .rocket()

@@ -29,6 +29,12 @@ pub enum Error {
     /// The file or its file system is read-only.
     #[error("{} is read-only; the database, its directory and its file system must be writable", .0.display())]
     ReadOnly(PathBuf),
+    /// The file or one of its side files cannot be opened.
+    #[error(
+        "cannot open {}: the file and its directory must be writable, and the file system not \
+         read-only", .0.display()
+    )]
+    CannotOpen(PathBuf),
     /// The file is damaged.
     #[error("{} is damaged ({detail}); restore a backup with `dewar restore`", path.display())]
     Corrupt {
@@ -63,6 +69,7 @@ impl Error {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
             Some(ErrorCode::DiskFull) => Self::Full(path),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen(path),
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, detail: source.to_string() },
             Some(ErrorCode::NotADatabase) => Self::NotADatabase(path),
             _ => Self::Sqlite { path, source },
@@ -72,10 +79,13 @@ impl Error {
     /// Whether connections that met this error should not be used again.
     pub(super) fn is_fatal_to_connections(&self) -> bool {
         match self {
-            Self::Corrupt { .. } | Self::NotADatabase(_) | Self::ReadOnly(_) => true,
+            Self::Corrupt { .. }
+            | Self::NotADatabase(_)
+            | Self::ReadOnly(_)
+            | Self::CannotOpen(_) => true,
             Self::Sqlite { source, .. } => matches!(
                 source.sqlite_error_code(),
-                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::Unknown)
+                Some(ErrorCode::SystemIoFailure | ErrorCode::Unknown)
             ),
             _ => false,
         }
