@@ -80,3 +80,8 @@ mod app {
         Ok(pages::mount(rocket))
     }
 }
+
+/// Compiles the README's examples.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -91,7 +91,8 @@ pub struct Passwords {
 impl Default for Passwords {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        LazyLock::force(&DUMMY);
+        // Made beside the start, which need not wait for it.
+        std::thread::spawn(|| LazyLock::force(&DUMMY).len());
         Self {
             running: Arc::new(Semaphore::new(processors)),
             waiting: Arc::new(Semaphore::new(processors + MAX_WAITING)),
