@@ -169,7 +169,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Check => check::run(&context),
-        Command::Key => generate::key(),
+        Command::Key => generate::key(context.json),
         Command::User(command) => user::run(&context, command),
         Command::Students(command) => students::run(&context, command),
         Command::Sessions(command) => sessions::run(&context, command),

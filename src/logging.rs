@@ -26,7 +26,14 @@ pub fn start(verbose: bool) {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let own = metadata.target().starts_with("dewar");
+        let target = metadata.target();
+        let own = target.starts_with("dewar");
+        // Rocket marks its notes on a request so, and names its address in a form of its own.
+        let note = target.ends_with('_') && !target.starts_with("rocket_dyn_templates")
+            || target.starts_with("rocket::launch");
+        if note && !self.all {
+            return false;
+        }
         let least = match (own, self.all) {
             (true, true) => Level::Debug,
             (true, false) | (false, true) => Level::Info,

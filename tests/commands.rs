@@ -287,6 +287,39 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
+fn every_deed_is_told_as_json_when_asked() {
+    let site = Site::new("");
+    site.serve().signed_in();
+    for (command, key) in [
+        (&["user", "disable", USER][..], "account"),
+        (&["students", "add", "New"], "added"),
+        (&["students", "remove", "4"], "removed"),
+        (&["sessions", "revoke", "--all"], "ended"),
+        (&["sessions", "sweep"], "swept"),
+        (&["backup", "copy.db"], "wrote"),
+        (&["restore", "copy.db", "--yes"], "restored"),
+        (&["key"], "SECRET_KEY"),
+    ] {
+        let told: serde_json::Value =
+            serde_json::from_str(&site.run(&[command, &["--json"]].concat())).unwrap();
+        assert!(told.get(key).is_some(), "{command:?}: {told}");
+    }
+    let students: serde_json::Value =
+        serde_json::from_str(&site.run(&["students", "export", "--json"])).unwrap();
+    assert_eq!(students[0]["name"], "Steel Eggs");
+}
+
+#[test]
+fn a_broken_template_stops_the_start_and_is_named() {
+    let site = Site::empty("template_dir = \"mine\"");
+    std::fs::create_dir(site.path().join("mine")).unwrap();
+    std::fs::write(site.path().join("mine/login.html"), "{% broken").unwrap();
+    let (status, error) = site.fail(&["serve"], b"");
+    assert_eq!(status, 1);
+    assert!(error.contains("login.html"), "{error}");
+}
+
+#[test]
 fn keys_completions_and_man_pages_are_printed() {
     let text = |arguments: &[&str]| {
         let output = output_of(dewar(arguments), b"");

@@ -87,7 +87,10 @@ impl<'r> FromRequest<'r> for User {
             Ok(user) => return Outcome::Success(user),
             Err(error @ Error::NotSignedIn) => (Status::Unauthorized, error),
             Err(Error::Session(error)) => (error.status(), error.into()),
-            Err(error @ Error::Database(_)) => (Status::ServiceUnavailable, error),
+            Err(error @ Error::Database(_)) => {
+                log::error!("{error}");
+                (Status::ServiceUnavailable, error)
+            }
         };
         Outcome::Error(status)
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
 
 use super::{Context, Failure, terminal};
 use crate::db;
@@ -58,8 +59,12 @@ pub fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Fail
     };
     written.map_err(|error| failed(&error.error))?;
     File::open(dir)?.sync_all()?;
-    terminal::note(&format!("wrote {} ({} bytes)", target.display(), fs::metadata(target)?.len()));
-    Ok(())
+    let bytes = fs::metadata(target)?.len();
+    terminal::done(
+        context.json,
+        &format!("wrote {} ({bytes} bytes)", target.display()),
+        &json!({ "wrote": target, "bytes": bytes }),
+    )
 }
 
 /// Puts a checked backup in the database's place in one transaction.
@@ -81,8 +86,11 @@ pub fn restore(context: &Context, arguments: &RestoreArguments) -> Result<(), Fa
     replace(&source, &database)?;
     // An older backup is brought up to date at once.
     context.db()?;
-    terminal::note(&format!("restored {} from {}", database.display(), file.display()));
-    Ok(())
+    terminal::done(
+        context.json,
+        &format!("restored {} from {}", database.display(), file.display()),
+        &json!({ "restored": database, "from": file }),
+    )
 }
 
 fn replace(source: &Connection, database: &Path) -> Result<(), sqlite::Error> {

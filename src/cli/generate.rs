@@ -29,8 +29,12 @@ pub fn fresh_key() -> Result<String, Failure> {
     Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-pub fn key() -> Result<(), Failure> {
-    terminal::print(&(fresh_key()? + "\n"))
+pub fn key(json: bool) -> Result<(), Failure> {
+    let key = fresh_key()?;
+    match json {
+        true => terminal::print_json(&serde_json::json!({ "SECRET_KEY": key })),
+        false => terminal::print(&(key + "\n")),
+    }
 }
 
 pub fn completions(arguments: &CompletionsArguments) -> Result<(), Failure> {

@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::{Context, Failure, generate, terminal, user};
 use crate::auth::Accounts;
 use crate::auth::accounts::{Outcome, name_problem};
@@ -47,12 +49,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
         Outcome::Exists => return Err(user::name_taken(&name)),
         Outcome::Done | Outcome::NoSuchAccount => {}
     }
-    terminal::note(&format!(
-        "wrote {}, made {} and the account {name}; start the server with `dewar`",
-        file.display(),
-        config.database.display()
-    ));
-    Ok(())
+    let database = config.database.display();
+    terminal::done(
+        context.json,
+        &format!(
+            "wrote {}, made {database} and the account {name}; start the server with `dewar`",
+            file.display()
+        ),
+        &json!({ "config": file, "database": config.database, "account": name }),
+    )
 }
 
 /// Writes a file that is not there yet, for its owner's eyes alone.

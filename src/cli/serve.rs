@@ -21,8 +21,6 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     launch(figment, move |rocket| {
         rocket.attach(AdHoc::on_liftoff("Service", |rocket| {
             Box::pin(async move {
-                let config = &rocket.config();
-                log::info!("serving on http://{}:{}", config.address, config.port);
                 warn_without_accounts(rocket).await;
                 on_hangup(rocket, reload);
                 systemd::ready(rocket);
@@ -44,7 +42,14 @@ pub fn launch(
         .enable_all()
         .build()?;
     let rocket = runtime.block_on(async { crate::rocket(figment) })?;
-    let launched = runtime.block_on(async { attach(rocket).launch().await });
+    let rocket = attach(rocket).attach(AdHoc::on_liftoff("Address", |rocket| {
+        Box::pin(async move {
+            let config = rocket.config();
+            let address = std::net::SocketAddr::new(config.address, config.port);
+            log::info!("serving on http://{address}");
+        })
+    }));
+    let launched = runtime.block_on(rocket.launch());
     systemd::stopping();
     // Requests that outlive the grace period do not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));

@@ -102,7 +102,9 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let desk = Desk::open(context)?;
     match command {
         Command::List { user } => list(context, &desk, user.as_deref()),
-        Command::Revoke { handles, user, all } => revoke(&desk, &handles, user.as_deref(), all),
+        Command::Revoke { handles, user, all } => {
+            revoke(context.json, &desk, &handles, user.as_deref(), all)
+        }
         Command::Sweep => {
             let mut swept = 0;
             loop {
@@ -156,7 +158,13 @@ fn unix(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
 }
 
-fn revoke(desk: &Desk, handles: &[String], user: Option<&str>, all: bool) -> Result<(), Failure> {
+fn revoke(
+    json: bool,
+    desk: &Desk,
+    handles: &[String],
+    user: Option<&str>,
+    all: bool,
+) -> Result<(), Failure> {
     let account = user.map(|name| desk.account(name)).transpose()?;
     let mut missing: Vec<&String> = handles.iter().collect();
     let mut keys = Vec::new();
@@ -174,7 +182,8 @@ fn revoke(desk: &Desk, handles: &[String], user: Option<&str>, all: bool) -> Res
         bar.inc(1);
     }
     bar.finish_and_clear();
-    terminal::note(&format!("{} sessions ended", keys.len()));
+    let ended = keys.len();
+    terminal::done(json, &format!("{ended} sessions ended"), &json!({ "ended": ended }))?;
     match missing.as_slice() {
         [] => Ok(()),
         missing => {

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::{Context, Failure, terminal};
 use crate::students::{OnConflict, Student, Students, read_csv, write_csv};
@@ -22,7 +23,7 @@ pub enum Command {
         #[arg(long)]
         replace: bool,
     },
-    /// Write all students as CSV
+    /// Write all students as CSV, or as JSON with --json
     #[command(after_help = "Example: dewar students export class.csv")]
     Export {
         /// The file, which must not exist; - for standard output
@@ -67,18 +68,20 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 return Err(Failure::Usage(problem));
             }
             match students.import(vec![student], OnConflict::Refuse, |_| {})? {
-                None => {
-                    terminal::note(&format!("student {id} added"));
-                    Ok(())
-                }
+                None => terminal::done(
+                    context.json,
+                    &format!("student {id} added"),
+                    &json!({ "added": id }),
+                ),
                 Some(id) => Err(Failure::Failed(format!("there is a student {id} already"))),
             }
         }
         Command::Remove { id } => match Students::new(&context.db()?).remove(id)? {
-            true => {
-                terminal::note(&format!("student {id} removed"));
-                Ok(())
-            }
+            true => terminal::done(
+                context.json,
+                &format!("student {id} removed"),
+                &json!({ "removed": id }),
+            ),
             false => Err(Failure::Failed(format!("there is no student {id}"))),
         },
     }
@@ -108,8 +111,8 @@ fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> 
     bar.finish_and_clear();
     match taken? {
         None => {
-            terminal::note(&format!("imported {count} students"));
-            Ok(())
+            let message = format!("imported {count} students");
+            terminal::done(context.json, &message, &json!({ "imported": count }))
         }
         Some(id) => Err(wrong(&format!(
             "id {id} is in the database already (--replace replaces such students)"
@@ -127,6 +130,10 @@ fn export(context: &Context, file: &Path) -> Result<(), Failure> {
     };
     let all = RefCell::new(Vec::new());
     Students::new(&context.db()?).for_each(|student| all.borrow_mut().push(student))?;
+    if context.json {
+        serde_json::to_writer_pretty(output, &all.into_inner())?;
+        return Ok(());
+    }
     match write_csv(output, all.into_inner()) {
         Err(crate::students::CsvError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(())

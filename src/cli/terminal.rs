@@ -30,6 +30,17 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
+/// What a command has done: a line on standard error or, with `--json`, a value on standard output.
+pub fn done(json: bool, message: &str, value: &impl Serialize) -> Result<(), Failure> {
+    match json {
+        true => print_json(value),
+        false => {
+            note(message);
+            Ok(())
+        }
+    }
+}
+
 /// Rows under headings, columns aligned.
 pub fn print_table<const N: usize>(
     headings: [&str; N],

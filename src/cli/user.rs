@@ -91,10 +91,11 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
     };
     match outcome {
-        Outcome::Done => {
-            terminal::note(&format!("account {name} {done}"));
-            Ok(())
-        }
+        Outcome::Done => terminal::done(
+            context.json,
+            &format!("account {name} {done}"),
+            &json!({ "account": name, "done": done }),
+        ),
         Outcome::NoSuchAccount => Err(no_such_account(&name)),
         Outcome::Exists => Err(name_taken(&name)),
     }

@@ -85,7 +85,9 @@ impl Session {
             let (stored, values) = backend.open(request.headers()).await?;
             Ok(Self::new(backend, stored, values))
         };
-        slot.0.get_or_init(open).await.as_ref().map_err(Error::clone)
+        // Told here, so that it is told once however many guards ask.
+        let told = || async { open().await.inspect_err(|error| log::error!("{error}")) };
+        slot.0.get_or_init(told).await.as_ref().map_err(Error::clone)
     }
 
     /// What the request's guards opened, if any did.

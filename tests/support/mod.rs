@@ -152,7 +152,7 @@ impl Server {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended with {status}: {log}");
             }
-            let (_, rest) = log.split_once("launched from http://")?;
+            let (_, rest) = log.split_once("serving on http://")?;
             let (_, port) = rest.lines().next()?.rsplit_once(':')?;
             port.trim().parse().ok()
         });
