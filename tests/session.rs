@@ -155,6 +155,15 @@ async fn regenerating_moves_the_data_and_kills_the_old_id() {
 }
 
 #[rocket::async_test]
+async fn regenerating_nothing_does_nothing() {
+    let app = App::new("").await;
+    let before = app.statistics();
+    let answer = app.post("/regenerate", "").await;
+    assert_eq!((answer.status, answer.set_cookie), (Status::Ok, None));
+    assert_eq!(app.statistics(), before);
+}
+
+#[rocket::async_test]
 async fn two_requests_that_set_different_keys_both_win() {
     let app = App::new("").await;
     let cookie = app.session_with("a", 1).await;

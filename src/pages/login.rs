@@ -193,7 +193,6 @@ mod tests {
             "/login",
             "/login?next=/login",
             "/logout",
-            "/%",
             "@evil.example",
         ] {
             assert_eq!(destination(foreign).to_string(), "/brief_introduction", "{foreign:?}");

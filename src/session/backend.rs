@@ -106,6 +106,8 @@ impl Backend {
         }
         match &plan.stored {
             Stored::Ended => Err(Error::Ended),
+            // There is no old id to end.
+            Stored::New if !plan.modified => Ok(self.refresh(plan).await),
             Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
             Stored::New => self.create(plan.values).await,
             Stored::Live { id, key, bytes, .. } => {

@@ -206,13 +206,15 @@ fn unescape(text: &str) -> Cow<'_, str> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
-        (rest, _) = match (first, after) {
+        let (byte, after) = match (first, after) {
             (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
-                (after, bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0')))
+                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), after)
             }
-            (b'\\', [escaped, after @ ..]) => (after, bytes.push(*escaped)),
-            (plain, after) => (after, bytes.push(*plain)),
+            (b'\\', [escaped, after @ ..]) => (*escaped, after),
+            (plain, after) => (*plain, after),
         };
+        bytes.push(byte);
+        rest = after;
     }
     String::from_utf8_lossy(&bytes).into_owned().into()
 }

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(dict["PERMANENT_SESSION_LIFETIME"].as_str(), Some("31 days"));
         assert_eq!(dict["SECRET_KEY"].as_str(), Some("12345"));
         assert_eq!(dict["SESSION_COOKIE_SECURE"].to_bool(), Some(true));
-        assert_eq!(dict["SESSION_ID_LENGTH"].to_i128(), Some(64));
+        assert_eq!(dict["SESSION_ID_LENGTH"].to_u128(), Some(64));
         assert_eq!(dict["GENDER_LABELS"].as_dict().unwrap()["Unknown"].as_str(), Some("male"));
     }
 

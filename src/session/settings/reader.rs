@@ -176,7 +176,7 @@ impl Reader {
     pub fn bool(&mut self, key: &str) -> Option<bool> {
         let parsed = match self.value(key)? {
             Value::Bool(_, value) => Some(value),
-            Value::Num(_, number) => match number.to_i128() {
+            Value::Num(_, number) => match whole(number) {
                 Some(1) => Some(true),
                 Some(0) => Some(false),
                 _ => None,
@@ -197,10 +197,7 @@ impl Reader {
     /// A whole number that is not negative.
     pub fn integer(&mut self, key: &str) -> Option<u64> {
         let parsed = match self.value(key)? {
-            Value::Num(_, number) => number
-                .to_i128()
-                .or_else(|| number.to_u128().and_then(|number| number.try_into().ok()))
-                .and_then(|number| u64::try_from(number).ok()),
+            Value::Num(_, number) => whole(number).and_then(|number| u64::try_from(number).ok()),
             _ => None,
         };
         if parsed.is_none() {
@@ -214,9 +211,7 @@ impl Reader {
         let parsed = match self.value(key)? {
             Value::Num(_, Num::F32(seconds)) => Duration::try_from_secs_f32(seconds).ok(),
             Value::Num(_, Num::F64(seconds)) => Duration::try_from_secs_f64(seconds).ok(),
-            Value::Num(_, number) => number
-                .to_i128()
-                .or_else(|| number.to_u128().and_then(|number| number.try_into().ok()))
+            Value::Num(_, number) => whole(number)
                 .and_then(|seconds| u32::try_from(seconds).ok())
                 .map(|seconds| Duration::from_secs(seconds.into())),
             Value::String(_, text) => duration::parse(&text),
@@ -238,6 +233,11 @@ impl Reader {
         let path = self.figment.extract_inner::<RelativePathBuf>(key);
         Some(path.map_or_else(|_| PathBuf::from(text), |path| path.relative()))
     }
+}
+
+/// A whole number of either sign, as files and variables give it in types of their own.
+fn whole(number: Num) -> Option<i128> {
+    number.to_i128().or_else(|| number.to_u128()?.try_into().ok())
 }
 
 /// The known name with the fewest differing letters, if those are few.

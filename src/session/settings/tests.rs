@@ -69,6 +69,19 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
 }
 
 #[test]
+fn numbers_of_any_type_will_do() {
+    for (value, expected) in [(serde_json::json!(1), true), (serde_json::json!("off"), false)] {
+        let figment = Figment::from(Serialized::default("SESSION_COOKIE_SECURE", value))
+            .merge(Serialized::default("SESSION_ID_LENGTH", 64_u64))
+            .merge(Serialized::default("PERMANENT_SESSION_LIFETIME", 60.5_f32));
+        let settings = Settings::from_figment(&figment).unwrap();
+        assert_eq!(settings.cookie.secure, expected);
+        assert_eq!(settings.id_length, 64);
+        assert_eq!(settings.lifetime, Duration::from_millis(60_500));
+    }
+}
+
+#[test]
 fn a_misspelt_name_is_refused_and_named() {
     let shown = problem("SESION_COOKIE_NAME = 'x'\nSESSION_COOKIE_SAMESIT = 'Lax'");
     assert!(shown.contains("did you mean SESSION_COOKIE_NAME?"), "{shown}");
