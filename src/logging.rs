@@ -5,8 +5,9 @@
 //! on, everybody else's from `warn` on.
 
 use std::io::Write;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::session::rfc3339;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 struct Logger {
@@ -58,7 +59,9 @@ impl Log for Logger {
                 format!("<{priority}>{message}\n")
             }
             false => {
-                let now = httpdate::fmt_http_date(SystemTime::now());
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+                let now = rfc3339(seconds, now.subsec_millis() * 1_000_000);
                 format!("{now} {:5} {message}\n", record.level())
             }
         };

@@ -35,6 +35,7 @@ mod backend;
 pub mod codec;
 mod cookie;
 mod data;
+mod date;
 mod error;
 mod fairing;
 mod guard;
@@ -44,6 +45,8 @@ mod token;
 mod value;
 
 pub use cookie::{CookieSettings, SameSite};
+#[cfg(feature = "app")]
+pub(crate) use date::rfc3339;
 pub use error::Error;
 pub use fairing::{Sessions, SetupError};
 pub use guard::{FlashMessage, Session};

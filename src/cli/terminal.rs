@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Failure;
+use crate::session::rfc3339;
 
 /// One line on standard error; a closed one is no reason to panic.
 pub fn error(message: &str) {
@@ -65,9 +66,7 @@ pub fn print_table<const N: usize>(
 
 /// Seconds since 1970 as `YYYY-MM-DD HH:MM:SS` in UTC.
 pub fn time(seconds: i64) -> String {
-    let value = crate::session::Value::Timestamp { seconds, nanoseconds: 0 };
-    let text: String = value.deserialize_into().unwrap_or_default();
-    text.replace('T', " ").trim_end_matches('Z').to_owned()
+    rfc3339(seconds, 0).replace('T', " ").trim_end_matches('Z').to_owned()
 }
 
 /// Asks for a line.

@@ -4,9 +4,11 @@
 //! `__Host-session`, and takes the last of two cookies. So neither direction goes through it.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rocket::http::HeaderMap;
+
+use super::date::http_date;
 
 /// `SESSION_COOKIE_SAMESITE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +54,8 @@ pub struct CookieSettings {
 impl CookieSettings {
     /// The header value that sets the cookie, expiring at `expires` or with the browser.
     pub fn set(&self, value: &str, expires: Option<SystemTime>) -> String {
-        let expires = expires.map(|at| format!("Expires={}", http_date(at)));
-        self.header(value, expires.as_deref())
+        let expiry = expires.map(|at| format!("Expires={}", self::expires(at)));
+        self.header(value, expiry.as_deref())
     }
 
     /// The header value that removes the cookie: the same attributes, so that browsers find it.
@@ -84,11 +86,11 @@ impl CookieSettings {
     }
 }
 
-/// `Www, DD Mmm YYYY HH:MM:SS GMT`, fractions dropped. Times that form cannot tell are held at
-/// its ends.
-fn http_date(at: SystemTime) -> String {
-    let end_of_9999 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    httpdate::fmt_http_date(at.clamp(SystemTime::UNIX_EPOCH, end_of_9999))
+/// A time as the `Expires` attribute tells it, fractions dropped; past the year 9999, that year's
+/// end.
+fn expires(at: SystemTime) -> String {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    http_date(i64::try_from(since).unwrap_or(i64::MAX).min(253_402_300_799))
 }
 
 /// Percent-encodes what may not stand in a `Path` attribute.
@@ -221,6 +223,8 @@ fn unescape(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rocket::http::Header;
 
     use super::*;

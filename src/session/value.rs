@@ -9,6 +9,7 @@ use indexmap::{Equivalent, IndexMap};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
+use super::date::rfc3339;
 pub use ser::ValueError;
 
 /// How deep lists and maps may nest, in a session as in a stored record.
@@ -228,27 +229,6 @@ impl Serialize for Map {
     }
 }
 
-/// Seconds since 1970 as `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, the civil date by Howard Hinnant's
-/// `civil_from_days`.
-fn rfc3339(seconds: i64, nanoseconds: u32) -> String {
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let shifted = i128::from(days) + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i128::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let fraction = match nanoseconds {
-        0 => String::new(),
-        _ => format!(".{}", format!("{nanoseconds:09}").trim_end_matches('0')),
-    };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,15 +250,5 @@ mod tests {
         map.insert(Value::Int(1), Value::Bool(true));
         assert_eq!(map.get("1"), None);
         assert_eq!(map.len(), 1);
-    }
-
-    #[test]
-    fn times_are_written_as_rfc_3339() {
-        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(1_714_979_289, 120_000_000), "2024-05-06T07:08:09.12Z");
-        assert_eq!(rfc3339(-1, 0), "1969-12-31T23:59:59Z");
-        assert_eq!(rfc3339(951_782_400, 0), "2000-02-29T00:00:00Z");
-        rfc3339(i64::MIN, 0);
-        rfc3339(i64::MAX, 999_999_999);
     }
 }

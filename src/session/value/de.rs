@@ -7,7 +7,8 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::{Map, Value, ValueError, rfc3339};
+use super::{Map, Value, ValueError};
+use crate::session::date::rfc3339;
 
 impl<'de> Deserializer<'de> for &'de Value {
     type Error = ValueError;

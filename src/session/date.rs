@@ -1,0 +1,89 @@
+//! Points in time as text: RFC 3339 for people and programs, RFC 9110 for headers and Flask.
+
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// A moment in UTC by the Gregorian calendar.
+struct Civil {
+    days: i64,
+    year: i128,
+    month: usize,
+    day: i128,
+    hour: i64,
+    minute: i64,
+    second: i64,
+}
+
+impl Civil {
+    /// Howard Hinnant's `civil_from_days`.
+    fn from_unix(seconds: i64) -> Self {
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let shifted = i128::from(days) + 719_468;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        Self {
+            days,
+            year: year_of_era + era * 400 + i128::from(month <= 2),
+            month: usize::try_from(month).unwrap_or(1),
+            day,
+            hour: second / 3600,
+            minute: second / 60 % 60,
+            second: second % 60,
+        }
+    }
+}
+
+/// Seconds since 1970 as `YYYY-MM-DDTHH:MM:SS[.fraction]Z`.
+pub fn rfc3339(seconds: i64, nanoseconds: u32) -> String {
+    let Civil { year, month, day, hour, minute, second, .. } = Civil::from_unix(seconds);
+    let fraction = match nanoseconds {
+        0 => String::new(),
+        _ => format!(".{}", format!("{nanoseconds:09}").trim_end_matches('0')),
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+/// Seconds since 1970 as `Www, DD Mmm YYYY HH:MM:SS GMT`, which is Werkzeug's `http_date`.
+pub fn http_date(seconds: i64) -> String {
+    let Civil { days, year, month, day, hour, minute, second } = Civil::from_unix(seconds);
+    // 1 January 1970 was a Thursday.
+    let weekday = WEEKDAYS[usize::try_from((days + 3).rem_euclid(7)).unwrap_or(0)];
+    let month = MONTHS[month - 1];
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339() {
+        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(1_714_979_289, 120_000_000), "2024-05-06T07:08:09.12Z");
+        assert_eq!(rfc3339(-1, 0), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339(951_782_400, 0), "2000-02-29T00:00:00Z");
+        rfc3339(i64::MIN, 0);
+        rfc3339(i64::MAX, 999_999_999);
+    }
+
+    #[test]
+    fn http_dates_are_werkzeugs() {
+        for (seconds, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (-2_208_988_800, "Mon, 01 Jan 1900 00:00:00 GMT"),
+        ] {
+            assert_eq!(http_date(seconds), text);
+        }
+        http_date(i64::MIN);
+        http_date(i64::MAX);
+    }
+}
