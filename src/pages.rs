@@ -32,6 +32,7 @@ pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
             ],
         )
         .register("/", catchers![errors::not_signed_in, errors::default])
+        .attach(gate::WireMethod)
         // After `Sessions`, so that the page which replaces a response has these headers too.
         .attach(headers::Headers)
         .attach(

@@ -2,6 +2,7 @@
 //!
 //! Routes of their own, before all others: each answers with an error or passes the request on.
 
+use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
@@ -24,8 +25,11 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
     let headers = request.headers();
     // RFC 9112, section 3.2: exactly one well-formed Host.
     let mut hosts = headers.get("Host");
-    let (first, second) = (hosts.next(), hosts.next());
-    if second.is_some() || first.is_some() && request.host().is_none() {
+    let doubled = hosts.next().is_some() && hosts.next().is_some();
+    // A request made in process, without a connection, needs no host.
+    let missing = request.remote().is_some() && request.host().is_none();
+    let malformed = headers.get("Host").any(|host| host.is_empty() || host.contains('@'));
+    if doubled || missing || malformed {
         return Some(Status::BadRequest);
     }
     let length = headers.get_one("Content-Length").and_then(|length| length.parse::<u64>().ok());
@@ -45,6 +49,25 @@ impl Handler for Gate {
         match refusal(request) {
             Some(status) => Outcome::error(status),
             None => Outcome::forward(data, Status::NotFound),
+        }
+    }
+}
+
+/// Undoes Rocket's treatment of a form that begins with `_method`, by which a page of another site
+/// could choose the method that the checks see: what is on the wire counts.
+pub struct WireMethod;
+
+#[rocket::async_trait]
+impl Fairing for WireMethod {
+    fn info(&self) -> Info {
+        Info { name: "Method on the wire", kind: Kind::Request }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        const FIELD: &[u8] = b"_method=";
+        let is_form = request.content_type().is_some_and(|kind| kind.is_form());
+        if is_form && data.peek(FIELD.len()).await.starts_with(FIELD) {
+            request.set_method(Method::Post);
         }
     }
 }
