@@ -53,4 +53,4 @@ pub use guard::{FlashMessage, Session};
 pub use settings::Settings;
 pub use store::Store;
 pub use token::{SessionId, StoreKey};
-pub use value::{MAX_DEPTH, Map, Value, ValueError};
+pub use value::{BigInt, MAX_DEPTH, Map, Uuid, Value, ValueError};

@@ -1,6 +1,9 @@
 //! How a session's values become a record's bytes.
 
+pub mod json;
+mod lexical;
 pub mod msgpack;
+pub mod tagged;
 
 /// Why bytes are not a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +26,12 @@ pub enum DecodeError {
     /// A timestamp of a length or a fraction that cannot be.
     #[error("the record holds an invalid timestamp")]
     Timestamp,
+    /// The text is not JSON.
+    #[error("the record is not JSON")]
+    NotJson,
+    /// A tagged value is not of its tag's form.
+    #[error("the session holds a malformed value under the tag {0:?}")]
+    Tag(&'static str),
     /// The outermost value is not a map.
     #[error("the record is not a map")]
     NotAMap,
@@ -33,7 +42,13 @@ pub enum DecodeError {
 pub enum EncodeError {
     /// MessagePack holds integers from −2⁶³ to 2⁶⁴−1.
     #[error("the integer {0} does not fit a session record")]
-    IntegerRange(i128),
+    IntegerRange(String),
+    /// Flask-Session's formats know no markup; store its text.
+    #[error("a session record holds no markup; store its text")]
+    Markup,
+    /// Keys of a map are of kinds that JSON has no text for, or that Python cannot sort.
+    #[error("the session's keys cannot be written as JSON")]
+    Key,
     /// Lists and maps nest deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
     #[error("the session's values nest too deeply")]
     TooDeep,

@@ -58,6 +58,54 @@ pub fn http_date(seconds: i64) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
+/// Seconds since 1970 of a civil date, by Howard Hinnant's `days_from_civil`.
+fn to_unix(year: i64, month: i64, day: i64, second_of_day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let from_march = (month + 9) % 12;
+    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era - 719_468) * 86_400 + second_of_day
+}
+
+/// Reads a date as Python's `email.utils` does: an optional weekday, `DD Mmm YYYY` with years below
+/// 100 counted from 1900 or 2000, a time with optional seconds, and `GMT`, `UTC` or an offset.
+/// `None` for anything else.
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    let text = text.split_once(',').map_or(text, |(_, rest)| rest);
+    let mut fields = text.split_ascii_whitespace();
+    let number = |text: &str| -> Option<i64> {
+        let digits = (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| text.parse().ok()).flatten()
+    };
+    let day = number(fields.next()?)?;
+    let month = fields.next()?;
+    let month = MONTHS.iter().position(|known| known.eq_ignore_ascii_case(month))?;
+    let year = fields.next()?;
+    let year = match (number(year)?, year.len()) {
+        (year @ 0..69, ..3) => year + 2000,
+        (year @ 69..100, ..3) => year + 1900,
+        (year, _) => year,
+    };
+    let mut time = fields.next()?.split(':').map(number);
+    let (hour, minute) = (time.next()??, time.next()??);
+    let second = time.next().unwrap_or(Some(0))?;
+    let offset = match fields.next().unwrap_or("GMT") {
+        "GMT" | "UTC" | "UT" | "Z" => 0,
+        zone => {
+            let digits = number(zone.strip_prefix(['+', '-']).filter(|digits| digits.len() == 4)?)?;
+            let offset = (digits / 100 * 60 + digits % 100) * 60;
+            if zone.starts_with('-') { -offset } else { offset }
+        }
+    };
+    let month = i64::try_from(month).ok()? + 1;
+    let valid = (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
+    // A day past the month's end would come out in the next month.
+    let valid = valid && Civil::from_unix(to_unix(year, month, day, 0)).day == i128::from(day);
+    let at = to_unix(year, month, day, hour * 3600 + minute * 60 + second);
+    (valid && time.next().is_none() && fields.next().is_none()).then_some(at - offset)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,8 +130,32 @@ mod tests {
             (-2_208_988_800, "Mon, 01 Jan 1900 00:00:00 GMT"),
         ] {
             assert_eq!(http_date(seconds), text);
+            assert_eq!(parse_http_date(text), Some(seconds));
         }
         http_date(i64::MIN);
         http_date(i64::MAX);
+    }
+
+    #[test]
+    fn dates_are_read_as_python_reads_them() {
+        for text in [
+            "Mon, 06 May 2024 12:00:00 GMT",
+            "6 May 2024 12:00",
+            "06 may 24 12:00:00 UTC",
+            "Mon, 06 May 2024 14:00:00 +0200",
+            "Mon, 06 May 2024 07:00:00 -0500",
+        ] {
+            assert_eq!(parse_http_date(text), Some(1_714_996_800), "{text}");
+        }
+        for bad in [
+            "",
+            "never",
+            "31 Feb 2024 12:00:00 GMT",
+            "06 May 2024 25:00:00 GMT",
+            "06 May 2024",
+            "06 May 2024 12:00:00 +99",
+        ] {
+            assert_eq!(parse_http_date(bad), None, "{bad}");
+        }
     }
 }

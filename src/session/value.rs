@@ -3,6 +3,7 @@
 mod de;
 mod ser;
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use indexmap::{Equivalent, IndexMap};
@@ -30,6 +31,8 @@ pub enum Value {
     Bool(bool),
     /// An integer. MessagePack holds those from −2⁶³ to 2⁶⁴−1.
     Int(i128),
+    /// An integer that is larger still, as Python's may be.
+    BigInt(BigInt),
     /// A floating-point number, not-a-number and the infinities included.
     Float(f64),
     /// Text.
@@ -38,6 +41,12 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// A list.
     List(Vec<Value>),
+    /// Python's tuple, which Flask's cookie tells from a list. Stores keep it as a list.
+    Tuple(Vec<Value>),
+    /// Text that is safe HTML already: MarkupSafe's `Markup`, in Flask's cookie alone.
+    Markup(String),
+    /// A UUID. Stores keep it as text.
+    Uuid(Uuid),
     /// A dictionary, in insertion order.
     Map(Map),
     /// A point in time: seconds since 1970-01-01 00:00 UTC, and nanoseconds below one second.
@@ -78,6 +87,60 @@ impl Value {
     }
 }
 
+/// An integer beyond 128 bits, as decimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BigInt(String);
+
+impl BigInt {
+    /// The integer that `digits`, an optional minus and decimal digits, stand for: an
+    /// [`Int`](Value::Int) where it fits. `None` for anything else.
+    pub fn parse(digits: &str) -> Option<Value> {
+        let (sign, magnitude) = match digits.strip_prefix('-') {
+            Some(magnitude) => ("-", magnitude),
+            None => ("", digits),
+        };
+        if magnitude.is_empty() || !magnitude.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let fits = digits.parse().map(Value::Int);
+        let magnitude = magnitude.trim_start_matches('0');
+        Some(fits.unwrap_or_else(|_| Value::BigInt(Self(format!("{sign}{magnitude}")))))
+    }
+
+    /// The decimal digits, with a minus when it is negative.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A UUID's 16 bytes. Its text form is the usual one, lower-case with dashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Uuid(pub [u8; 16]);
+
+impl Uuid {
+    /// Reads the forms that Python's `UUID(…)` does: 32 hexadecimal digits, with dashes wherever,
+    /// in braces, or after `urn:uuid:`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.replace("urn:", "").replace("uuid:", "");
+        let digits: String = text.trim_matches(['{', '}']).chars().filter(|c| *c != '-').collect();
+        let hex = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = hex.then(|| u128::from_str_radix(&digits, 16).ok())??;
+        Some(Self(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                formatter.write_str("-")?;
+            }
+            write!(formatter, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         Self::Str(text.to_owned())
@@ -95,7 +158,10 @@ impl PartialEq for Value {
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
             (Self::Str(a), Self::Str(b)) => a == b,
             (Self::Bytes(a), Self::Bytes(b)) => a == b,
-            (Self::List(a), Self::List(b)) => a == b,
+            (Self::BigInt(a), Self::BigInt(b)) => a == b,
+            (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => a == b,
+            (Self::Markup(a), Self::Markup(b)) => a == b,
+            (Self::Uuid(a), Self::Uuid(b)) => a == b,
             (Self::Map(a), Self::Map(b)) => a == b,
             (
                 Self::Timestamp { seconds: a, nanoseconds: x },
@@ -119,7 +185,10 @@ impl Hash for Value {
             Self::Float(value) => value.to_bits().hash(state),
             Self::Str(text) => text.as_str().hash(state),
             Self::Bytes(bytes) => bytes.hash(state),
-            Self::List(items) => items.hash(state),
+            Self::BigInt(number) => number.hash(state),
+            Self::List(items) | Self::Tuple(items) => items.hash(state),
+            Self::Markup(text) => text.hash(state),
+            Self::Uuid(uuid) => uuid.hash(state),
             // Equality of maps ignores their order, so the hash must as well.
             Self::Map(map) => map.len().hash(state),
             Self::Timestamp { seconds, nanoseconds } => (seconds, nanoseconds).hash(state),
@@ -139,9 +208,11 @@ impl Serialize for Value {
                 _ => serializer.serialize_i128(*value),
             },
             Self::Float(value) => serializer.serialize_f64(*value),
-            Self::Str(text) => serializer.serialize_str(text),
+            Self::BigInt(number) => serializer.serialize_str(number.as_str()),
+            Self::Str(text) | Self::Markup(text) => serializer.serialize_str(text),
+            Self::Uuid(uuid) => serializer.collect_str(uuid),
             Self::Bytes(bytes) | Self::Extension(_, bytes) => serializer.serialize_bytes(bytes),
-            Self::List(items) => items.serialize(serializer),
+            Self::List(items) | Self::Tuple(items) => items.serialize(serializer),
             Self::Map(map) => map.serialize(serializer),
             Self::Timestamp { seconds, nanoseconds } => {
                 serializer.serialize_str(&rfc3339(*seconds, *nanoseconds))

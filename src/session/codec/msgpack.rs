@@ -36,7 +36,12 @@ fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> Result<(), EncodeErr
             write_len(out, bytes.len(), Some(0xc4), 0xc5, 0xc6)?;
             out.extend(bytes);
         }
-        Value::List(items) => {
+        Value::BigInt(number) => {
+            return Err(EncodeError::IntegerRange(number.as_str().to_owned()));
+        }
+        Value::Markup(_) => return Err(EncodeError::Markup),
+        Value::Uuid(uuid) => write(out, &Value::Str(uuid.to_string()), depth)?,
+        Value::List(items) | Value::Tuple(items) => {
             if depth >= MAX_DEPTH {
                 return Err(EncodeError::TooDeep);
             }
@@ -107,7 +112,7 @@ fn write_int(out: &mut Vec<u8>, value: i128) -> Result<(), EncodeError> {
             out.push(0xd3);
             out.extend((value as i64).to_be_bytes());
         }
-        _ => return Err(EncodeError::IntegerRange(value)),
+        _ => return Err(EncodeError::IntegerRange(value.to_string())),
     }
     Ok(())
 }

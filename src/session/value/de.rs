@@ -23,9 +23,11 @@ impl<'de> Deserializer<'de> for &'de Value {
                 _ => visitor.visit_i128(*value),
             },
             Value::Float(value) => visitor.visit_f64(*value),
-            Value::Str(text) => visitor.visit_borrowed_str(text),
+            Value::BigInt(number) => visitor.visit_borrowed_str(number.as_str()),
+            Value::Str(text) | Value::Markup(text) => visitor.visit_borrowed_str(text),
+            Value::Uuid(uuid) => visitor.visit_string(uuid.to_string()),
             Value::Bytes(bytes) | Value::Extension(_, bytes) => visitor.visit_borrowed_bytes(bytes),
-            Value::List(items) => {
+            Value::List(items) | Value::Tuple(items) => {
                 let mut items = SeqDeserializer::new(items.iter());
                 let list = visitor.visit_seq(&mut items)?;
                 items.end()?;
