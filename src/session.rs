@@ -40,6 +40,7 @@ mod error;
 mod fairing;
 mod guard;
 pub mod settings;
+pub mod signing;
 pub mod store;
 mod token;
 mod value;
