@@ -64,7 +64,7 @@ mod app {
         let config = Config::from_figment(&figment)?;
         let db = Db::open(&config.database)?;
         // Opened here so that a failure is reported once and in full; the fairing shares it.
-        let store = session::store::connect(&config.sessions)?;
+        let _store = session::store::connect(&config.sessions)?;
         let templates = pages::templates(&config);
         // `Template` asks for an existing directory, but the templates are built in.
         let figment = figment.merge(("template_dir", "/dev/null"));
@@ -74,7 +74,6 @@ mod app {
             .manage(Passwords::default())
             .manage(Throttle::default())
             .manage(Live::new(config))
-            .manage(store)
             .attach(Sessions::fairing())
             .attach(templates);
         Ok(pages::mount(rocket))

@@ -322,3 +322,75 @@ async fn a_route_with_sessions_needs_the_fairing() {
     let refused = rocket.ignite().await.map(|_| ()).unwrap_err();
     assert!(matches!(refused.kind(), rocket::error::ErrorKind::SentinelAborts(_)));
 }
+
+const COOKIE_TYPE: &str =
+    "SESSION_TYPE = 'cookie'\nSECRET_KEY = 'a key of the tests, not of anybody else'";
+
+#[rocket::async_test]
+async fn a_session_can_live_in_its_signed_cookie() {
+    let app = App::in_cookies(COOKIE_TYPE).await;
+    let answer = app.post("/set/a/1", "").await;
+    let set = answer.set_cookie.unwrap();
+    assert!(set.ends_with("; HttpOnly; Path=/; SameSite=Lax") && !set.contains("Expires"), "{set}");
+    let cookie = cookie_of(&set);
+    assert!(cookie.starts_with("session=eyJhIjoxfQ."), "{cookie}");
+    let read = app.get("/get/a", &cookie).await;
+    assert_eq!((&*read.body, read.set_cookie, read.vary.as_deref()), ("1", None, Some("Cookie")));
+    let permanent = app.post("/permanent/true", &cookie).await.set_cookie.unwrap();
+    assert!(permanent.contains("; Expires="));
+    let refreshed = app.get("/get/a", &cookie_of(&permanent)).await.set_cookie.unwrap();
+    assert!(refreshed.contains("; Expires="));
+    for end in ["/clear", "/remove/a"] {
+        let removed = app.post(end, &cookie).await.set_cookie.unwrap();
+        assert!(removed.starts_with("session=; Expires=Thu, 01 Jan 1970"), "{removed}");
+    }
+}
+
+#[rocket::async_test]
+async fn a_cookie_of_another_key_or_none_is_an_empty_session() {
+    let app = App::in_cookies(COOKIE_TYPE).await;
+    let other = App::in_cookies(&COOKIE_TYPE.replace("a key", "another key")).await;
+    let cookie = app.session_with("a", 1).await;
+    let flipped = cookie.replace("eyJhIjoxfQ", "eyJhIjoyfQ");
+    for bad in
+        [&other.session_with("a", 1).await, &flipped, "session=", "session=..", "session=.a.b"]
+    {
+        let answer = app.get("/get/a", bad).await;
+        assert_eq!((&*answer.body, answer.set_cookie), ("null", None), "{bad}");
+    }
+    assert_eq!(app.get("/get/a", &cookie).await.body, "1");
+}
+
+#[rocket::async_test]
+async fn keys_rotate_by_a_reload_and_nobody_is_signed_out() {
+    let app = App::in_cookies(COOKIE_TYPE).await;
+    let old = app.session_with("a", 1).await;
+    let fallbacks = "SECRET_KEY_FALLBACKS = ['a key of the tests, not of anybody else']";
+    let new = "SESSION_TYPE = 'cookie'\nSECRET_KEY = 'the next key of these tests, much better'";
+    app.reload(&format!("{new}\n{fallbacks}")).unwrap();
+    assert_eq!(app.get("/get/a", &old).await.body, "1");
+    let resigned = cookie_of(&app.post("/set/b/2", &old).await.set_cookie.unwrap());
+    app.reload(new).unwrap();
+    assert_eq!(app.get("/get/a", &resigned).await.body, "1");
+    assert_eq!(app.get("/get/a", &old).await.body, "null");
+}
+
+#[rocket::async_test]
+async fn a_cookie_expires_by_its_signed_time() {
+    let app = App::in_cookies(&format!("{COOKIE_TYPE}\nPERMANENT_SESSION_LIFETIME = 1")).await;
+    let cookie = app.session_with("a", 1).await;
+    assert_eq!(app.get("/get/a", &cookie).await.body, "1");
+    app.sleep(2_100).await;
+    assert_eq!(app.get("/get/a", &cookie).await.body, "null");
+}
+
+#[rocket::async_test]
+async fn a_session_too_large_for_its_cookie_is_sent_or_refused_as_set() {
+    let flask = App::in_cookies(COOKIE_TYPE).await;
+    assert!(flask.post("/noise/9000", "").await.set_cookie.unwrap().len() > 9000);
+    let strict =
+        App::in_cookies(&format!("{COOKIE_TYPE}\nSESSION_COOKIE_OVERSIZE = 'error'")).await;
+    let refused = strict.post("/noise/9000", "").await;
+    assert_eq!((refused.status, refused.set_cookie), (Status::InternalServerError, None));
+    assert_eq!(strict.post("/noise/2000", "").await.status, Status::Ok);
+}

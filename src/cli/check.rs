@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Context, Failure, terminal};
 use crate::config::{self, Config};
 use crate::session::SameSite;
-use crate::session::settings::{Origin, Reader, SECRETS, StoreSettings};
+use crate::session::settings::{Origin, Oversize, Reader, StoreSettings};
 
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
@@ -60,16 +60,23 @@ fn effective(key: &str, config: &Config) -> String {
     let sessions = &config.sessions;
     let cookie = &sessions.cookie;
     let text = |text: &str| format!("{text:?}");
+    let secret = |set: bool| if set { "(set, not shown)".into() } else { "(not set)".into() };
     match key {
-        secret if SECRETS.contains(&secret) => {
-            if sessions.secret_key.is_some() { "(set, not shown)" } else { "(not set)" }.into()
-        }
-        "SESSION_TYPE" => match sessions.store {
-            StoreSettings::Sqlite { .. } => text("sqlite"),
-        },
+        "SECRET_KEY" => secret(sessions.secret_key.is_some()),
+        "SECRET_KEY_FALLBACKS" => secret(!sessions.fallbacks.is_empty()),
+        "SESSION_TYPE" => text(match sessions.store {
+            StoreSettings::Cookie => "cookie",
+            StoreSettings::Sqlite { .. } => "sqlite",
+        }),
         "SESSION_SQLITE_PATH" => match &sessions.store {
+            StoreSettings::Cookie => "(not used)".into(),
             StoreSettings::Sqlite { path } => text(&path.display().to_string()),
         },
+        "MAX_COOKIE_SIZE" => format!("{} bytes", sessions.max_cookie_size),
+        "SESSION_COOKIE_OVERSIZE" => text(match sessions.oversize {
+            Oversize::Warn => "warn",
+            Oversize::Error => "error",
+        }),
         "SESSION_COOKIE_NAME" => text(&cookie.name),
         "SESSION_COOKIE_DOMAIN" => cookie.domain.as_deref().map_or_else(|| "(none)".into(), text),
         "SESSION_COOKIE_PATH" | "APPLICATION_ROOT" => text(&cookie.path),

@@ -58,9 +58,16 @@ struct Desk {
 impl Desk {
     fn open(context: &Context) -> Result<Self, Failure> {
         let settings = context.config()?.sessions;
+        let store = store::connect(&settings)?.ok_or_else(|| {
+            Failure::Failed(
+                "sessions live in the visitors' cookies, where they cannot be listed or ended; \
+                 `dewar user passwd` and `dewar user disable` end an account's"
+                    .into(),
+            )
+        })?;
         let accounts = Accounts::new(&context.db()?).list()?;
         Ok(Self {
-            store: store::connect(&settings)?,
+            store,
             prefix: settings.key_prefix,
             names: accounts.into_iter().map(|account| (account.id, account.name)).collect(),
             runtime: Builder::new_current_thread().enable_all().build()?,

@@ -1,20 +1,15 @@
 //! Whether the server can do its work, for load balancers and monitors.
 
-use std::sync::Arc;
-
 use rocket::http::Status;
 use rocket::{State, get};
 
 use crate::auth::Accounts;
-use crate::session::Store;
+use crate::session::Sessions;
 
 /// 200 when the session store and the database answer, else 503; a line for each.
 #[get("/healthz")]
-pub async fn healthz(
-    store: &State<Arc<dyn Store>>,
-    accounts: &State<Accounts>,
-) -> (Status, String) {
-    let sessions = store.ping().await.map_err(|error| error.to_string());
+pub async fn healthz(sessions: &State<Sessions>, accounts: &State<Accounts>) -> (Status, String) {
+    let sessions = sessions.ping().await.map_err(|error| error.to_string());
     let database = accounts.any().await.map(|_| ()).map_err(|error| error.to_string());
     let mut status = Status::Ok;
     let mut line = |part: &str, result: Result<(), String>| match result {

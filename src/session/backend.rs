@@ -1,43 +1,62 @@
-//! Opens one request's session and commits its changes.
+//! Opens one request's session and commits its changes, wherever sessions live.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+mod cookie;
+mod server;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocket::http::HeaderMap;
 
-use super::codec::msgpack;
-use super::cookie::{self, Sent};
-use super::data::{self, Change, is_empty, is_permanent, replay};
+use super::data::{Change, is_permanent};
 use super::error::Error;
-use super::settings::Settings;
-use super::store::{Merge, Replacement, Store};
+use super::settings::{Settings, StoreSettings};
+use super::signing::{SESSION_SALT, Signer};
+use super::store::Store;
 use super::token::{SessionId, StoreKey};
-use super::value::{Map, Value};
+use super::value::Map;
+use cookie::Cookie;
+use server::Server;
 
-/// The settings in force and the store they name.
+/// Where sessions live, with the settings in force.
 #[derive(Debug)]
-pub(super) struct Backend {
-    pub(super) settings: Settings,
-    pub(super) store: Arc<dyn Store>,
+pub(super) enum Backend {
+    /// In signed cookies.
+    Cookie(Cookie),
+    /// In a store.
+    Server(Server),
 }
 
-/// What the store holds of a session.
+/// What is known of a session outside this request.
 #[derive(Clone, Debug)]
 pub(super) enum Stored {
     /// Nothing yet.
     New,
-    /// This record, when it was read or written last.
+    /// It came in a signed cookie.
+    Signed,
+    /// The store holds this record, as it was read or written last.
     Live { id: SessionId, key: StoreKey, bytes: Vec<u8>, expires_in: Option<Duration> },
     /// Nothing any more: the session was ended while the request ran.
     Ended,
 }
 
 /// What the response tells the browser.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum CookieChange {
     Keep,
-    Set(SessionId, Option<SystemTime>),
+    Set(String, Option<SystemTime>),
     Remove,
+}
+
+/// Shows no value.
+impl std::fmt::Debug for CookieChange {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Keep => "Keep",
+            Self::Set(..) => "Set(…)",
+            Self::Remove => "Remove",
+        })
+    }
 }
 
 /// What a request wants done.
@@ -57,175 +76,65 @@ pub(super) struct Settled {
 }
 
 impl Backend {
-    /// The session that the request's cookie names, or a new one with what a new one holds.
-    pub(super) async fn open(&self, headers: &HeaderMap<'_>) -> Result<(Stored, Map), Error> {
-        let id = match cookie::find(headers, &self.settings.cookie.name) {
-            Sent::One(value) => SessionId::parse(&value),
-            Sent::Nothing | Sent::Conflict => None,
-        };
-        if let Some(id) = id {
-            let key = self.key(&id);
-            if let Some(record) = self.store.load(&key).await? {
-                match msgpack::decode(&record.bytes) {
-                    Ok(values) => {
-                        let (bytes, expires_in) = (record.bytes, record.expires_in);
-                        return Ok((Stored::Live { id, key, bytes, expires_in }, values));
-                    }
-                    Err(error) => {
-                        log::warn!(
-                            "session {} is unreadable and left alone: {error}",
-                            key.handle()
-                        );
-                    }
-                }
+    /// The backend that `settings` name; `store` where they name one.
+    pub(super) fn new(settings: Settings, store: Option<Arc<dyn Store>>) -> Self {
+        match store {
+            Some(store) => Self::Server(Server { settings, store }),
+            None => {
+                let key = settings.secret_key.as_ref().map_or("", |key| key.expose());
+                let signer = Signer::new(key, &settings.secret_key_fallbacks(), SESSION_SALT);
+                Self::Cookie(Cookie { settings, signer })
             }
         }
-        Ok((Stored::New, self.new_values()))
     }
 
-    fn new_values(&self) -> Map {
-        match self.settings.permanent {
-            true => Map::from_iter([(Value::from(data::PERMANENT), Value::Bool(true))]),
-            false => Map::new(),
+    pub(super) fn settings(&self) -> &Settings {
+        match self {
+            Self::Cookie(cookie) => &cookie.settings,
+            Self::Server(server) => &server.settings,
         }
     }
 
-    fn key(&self, id: &SessionId) -> StoreKey {
-        id.store_key(&self.settings.key_prefix, self.settings.hash_ids)
+    pub(super) fn store(&self) -> Option<&Arc<dyn Store>> {
+        match self {
+            Self::Cookie(_) => None,
+            Self::Server(server) => Some(&server.store),
+        }
     }
 
-    fn set_cookie(&self, id: &SessionId, values: &Map) -> CookieChange {
-        let permanent = is_permanent(values);
-        CookieChange::Set(id.clone(), permanent.then(|| SystemTime::now() + self.settings.lifetime))
+    /// Whether the two name the same place, so that it need not be opened again.
+    pub(super) fn same_place(&self, settings: &StoreSettings) -> bool {
+        self.settings().store == *settings
+    }
+
+    /// The session that the request's cookie names or holds, or a new one.
+    pub(super) async fn open(&self, headers: &HeaderMap<'_>) -> Result<(Stored, Map), Error> {
+        match self {
+            Self::Cookie(cookie) => Ok(cookie.open(headers)),
+            Self::Server(server) => server.open(headers).await,
+        }
     }
 
     /// Does what the request wants, once. On an error the stored session is as it was.
     pub(super) async fn commit(&self, plan: Plan) -> Result<Settled, Error> {
-        if !plan.modified && !plan.regenerate {
-            return Ok(self.refresh(plan).await);
-        }
-        match &plan.stored {
-            Stored::Ended => Err(Error::Ended),
-            // There is no old id to end.
-            Stored::New if !plan.modified => Ok(self.refresh(plan).await),
-            Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
-            Stored::New => self.create(plan.values).await,
-            Stored::Live { id, key, bytes, .. } => {
-                let cleared = plan.changes.iter().any(|change| matches!(change, Change::Clear));
-                if cleared && is_empty(&plan.values) {
-                    self.store.delete(key).await?;
-                    return Ok(self.emptied(plan.values));
-                }
-                let fresh = match plan.regenerate {
-                    true => Some(SessionId::generate(self.settings.id_length)?),
-                    false => None,
-                };
-                if fresh.is_none() && msgpack::encode(&plan.values)? == *bytes {
-                    return Ok(self.refresh(plan).await);
-                }
-                let changes = plan.changes.into();
-                let now = fresh.clone().unwrap_or_else(|| id.clone());
-                match self.update(key, bytes, fresh.as_ref(), changes).await? {
-                    Some((values, _)) if is_empty(&values) => Ok(self.emptied(values)),
-                    Some((values, bytes)) => Ok(self.settled(now, values, bytes)),
-                    // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
-                    // so its end does not stop the new one.
-                    None if cleared && fresh.is_some() => self.create(plan.values).await,
-                    None => Err(Error::Ended),
-                }
-            }
+        match self {
+            Self::Cookie(cookie) => cookie.commit(plan),
+            Self::Server(server) => server.commit(plan).await,
         }
     }
 
-    fn emptied(&self, values: Map) -> Settled {
-        Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
+    /// The change that empties a session: Flask-Session keeps how long it lasts, Flask does not.
+    pub(super) fn clear(&self) -> Change {
+        Change::Clear { keep_permanence: matches!(self, Self::Server(_)) }
     }
+}
 
-    fn settled(&self, id: SessionId, values: Map, bytes: Vec<u8>) -> Settled {
-        let cookie = self.set_cookie(&id, &values);
-        let expires_in = Some(self.settings.record_lifetime());
-        let stored = Stored::Live { key: self.key(&id), id, bytes, expires_in };
-        Settled { stored, values, cookie }
-    }
+/// When the browser is to forget the cookie; `None` for when it ends.
+fn expiry(settings: &Settings, values: &Map) -> Option<SystemTime> {
+    is_permanent(values).then(|| SystemTime::now() + settings.lifetime)
+}
 
-    async fn create(&self, values: Map) -> Result<Settled, Error> {
-        let bytes = msgpack::encode(&values)?;
-        loop {
-            let id = SessionId::generate(self.settings.id_length)?;
-            let ttl = self.settings.record_lifetime();
-            if self.store.create(&self.key(&id), &bytes, ttl).await? {
-                return Ok(self.settled(id, values, bytes));
-            }
-            log::error!("a fresh session id was taken already; is the random source broken?");
-        }
-    }
-
-    /// Replays `changes` on whatever the record holds, moving it to `fresh` if given. Answers what
-    /// the record holds now, or `None` when there is none.
-    async fn update(
-        &self,
-        key: &StoreKey,
-        bytes: &[u8],
-        fresh: Option<&SessionId>,
-        changes: Arc<[Change]>,
-    ) -> Result<Option<(Map, Vec<u8>)>, Error> {
-        let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
-        let result = Arc::clone(&merged);
-        let to = fresh.map(|id| self.key(id));
-        let ttl = self.settings.record_lifetime();
-        let merge: Merge = Arc::new(move |current| {
-            let mut values = msgpack::decode(current).unwrap_or_default();
-            replay(&mut values, &changes)?;
-            let replacement = match (is_empty(&values), &to) {
-                (true, _) => Replacement::Removed,
-                (false, None) => Replacement::Bytes { bytes: msgpack::encode(&values)?, ttl },
-                (false, Some(key)) => {
-                    Replacement::Moved { key: key.clone(), bytes: msgpack::encode(&values)?, ttl }
-                }
-            };
-            let bytes = match &replacement {
-                Replacement::Bytes { bytes, .. } | Replacement::Moved { bytes, .. } => {
-                    bytes.clone()
-                }
-                Replacement::Removed => Vec::new(),
-            };
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = (values, bytes);
-            Ok(replacement)
-        });
-        let written = self.store.update(key, bytes, merge).await?;
-        let mut merged = merged.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(written.then(|| std::mem::take(&mut *merged)))
-    }
-
-    /// Restarts the lifetime of a session that was only read. That this fails is no reason to
-    /// refuse a page which was rendered from good data.
-    async fn refresh(&self, plan: Plan) -> Settled {
-        let Plan { mut stored, values, .. } = plan;
-        let mut cookie = CookieChange::Keep;
-        if let Stored::Live { id, key, expires_in, .. } = &mut stored
-            && self.settings.refresh_each_request
-        {
-            let ttl = self.settings.record_lifetime();
-            let due = expires_in.is_none_or(|left| {
-                left < self.settings.lifetime || left > ttl + Duration::from_secs(1)
-            });
-            let alive = match due {
-                false => Ok(true),
-                true => self.store.touch(key, ttl).await,
-            };
-            match alive {
-                Ok(true) => {
-                    if is_permanent(&values) {
-                        cookie = self.set_cookie(id, &values);
-                    }
-                    if due {
-                        *expires_in = Some(ttl);
-                    }
-                }
-                Ok(false) => stored = Stored::Ended,
-                Err(error) => log::warn!("{error}; the page is served, its refresh is not"),
-            }
-        }
-        Settled { stored, values, cookie }
-    }
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(since).unwrap_or(i64::MAX)
 }

@@ -22,7 +22,9 @@ pub(super) enum Change {
     SetDefault(String, Value),
     Modify(String, Modifier),
     Remove(String),
-    Clear,
+    Clear {
+        keep_permanence: bool,
+    },
     /// Appends a category and a message to the flash messages.
     Flash(String, String),
     /// Takes the given number of the oldest flash messages: those that were shown.
@@ -37,7 +39,7 @@ impl fmt::Debug for Change {
             Self::SetDefault(key, _) => write!(formatter, "SetDefault({key:?})"),
             Self::Modify(key, _) => write!(formatter, "Modify({key:?})"),
             Self::Remove(key) => write!(formatter, "Remove({key:?})"),
-            Self::Clear => formatter.write_str("Clear"),
+            Self::Clear { .. } => formatter.write_str("Clear"),
             Self::Flash(..) => formatter.write_str("Flash"),
             Self::TakeFlashes(count) => write!(formatter, "TakeFlashes({count})"),
         }
@@ -63,8 +65,8 @@ impl Change {
             Self::Remove(key) => {
                 values.remove(key);
             }
-            Self::Clear => {
-                // As Flask-Session does: clearing is not a change of how long the session lasts.
+            Self::Clear { keep_permanence: false } => *values = Map::new(),
+            Self::Clear { keep_permanence: true } => {
                 let permanent = values.remove(PERMANENT).unwrap_or(Value::Bool(false));
                 *values = Map::from_iter([(Value::from(PERMANENT), permanent)]);
             }
@@ -146,13 +148,17 @@ mod tests {
     #[test]
     fn clearing_keeps_the_permanence() {
         let mut stored = values(&[(PERMANENT, 1), ("a", 1)]);
-        Change::Clear.apply(&mut stored).unwrap();
+        Change::Clear { keep_permanence: true }.apply(&mut stored).unwrap();
         assert_eq!(stored, values(&[(PERMANENT, 1)]));
         assert!(is_empty(&stored) && is_permanent(&stored));
 
         let mut browser_length = values(&[("a", 1)]);
-        Change::Clear.apply(&mut browser_length).unwrap();
+        Change::Clear { keep_permanence: true }.apply(&mut browser_length).unwrap();
         assert!(is_empty(&browser_length) && !is_permanent(&browser_length));
+
+        let mut native = values(&[(PERMANENT, 1), ("a", 1)]);
+        Change::Clear { keep_permanence: false }.apply(&mut native).unwrap();
+        assert!(native.is_empty());
     }
 
     #[test]

@@ -44,6 +44,14 @@ pub enum Error {
     /// The session's values have no form in the record format.
     #[error("the session cannot be stored: {0}")]
     Encode(#[from] EncodeError),
+    /// The session does not fit the cookie it should live in (`SESSION_COOKIE_OVERSIZE`).
+    #[error("the session cookie would be {length} bytes, more than MAX_COOKIE_SIZE, {limit}")]
+    CookieTooLarge {
+        /// The length of the whole header value.
+        length: usize,
+        /// `MAX_COOKIE_SIZE`.
+        limit: usize,
+    },
     /// The operating system gave no random bytes, so no session id can be made.
     #[error("the operating system gave no random bytes: {0}")]
     Random(String),
@@ -67,7 +75,10 @@ impl Error {
             Self::Store { .. } | Self::Contention | Self::Ended | Self::Random(_) => {
                 Status::ServiceUnavailable
             }
-            Self::Value { .. } | Self::Encode(_) | Self::NoFairing => Status::InternalServerError,
+            Self::Value { .. }
+            | Self::Encode(_)
+            | Self::CookieTooLarge { .. }
+            | Self::NoFairing => Status::InternalServerError,
         }
     }
 }

@@ -65,21 +65,21 @@ impl Sessions {
         let settings = Settings::from_figment(figment)?;
         let current = self.backend().ok();
         let store = match (&self.own_store, current) {
-            (Some(store), _) => Arc::clone(store),
-            (None, Some(old)) if old.settings.store == settings.store => Arc::clone(&old.store),
-            _ => store::connect(&settings)?,
+            (Some(store), _) => Some(Arc::clone(store)),
+            (None, Some(old)) if old.same_place(&settings.store) => old.store().cloned(),
+            (None, _) => store::connect(&settings)?,
         };
-        let backend = Some(Arc::new(Backend { settings, store }));
+        let backend = Some(Arc::new(Backend::new(settings, store)));
         *self.backend.write().unwrap_or_else(PoisonError::into_inner) = backend;
         Ok(())
     }
 
-    /// The store in force.
+    /// The store in force; `None` where sessions live in cookies.
     ///
     /// # Errors
     /// [`Error::NoFairing`] before ignition.
-    pub fn store(&self) -> Result<Arc<dyn Store>, Error> {
-        Ok(Arc::clone(&self.backend()?.store))
+    pub fn store(&self) -> Result<Option<Arc<dyn Store>>, Error> {
+        Ok(self.backend()?.store().cloned())
     }
 
     /// A copy of the settings in force.
@@ -87,7 +87,18 @@ impl Sessions {
     /// # Errors
     /// [`Error::NoFairing`] before ignition.
     pub fn settings(&self) -> Result<Settings, Error> {
-        Ok(self.backend()?.settings.clone())
+        Ok(self.backend()?.settings().clone())
+    }
+
+    /// Answers when sessions can be read. Used by health checks.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store does not answer.
+    pub async fn ping(&self) -> Result<(), Error> {
+        match self.store()? {
+            Some(store) => store.ping().await,
+            None => Ok(()),
+        }
     }
 
     pub(super) fn backend(&self) -> Result<Arc<Backend>, Error> {
@@ -98,7 +109,7 @@ impl Sessions {
     async fn sweep(self) {
         loop {
             rocket::tokio::time::sleep(SWEEP_EVERY).await;
-            let Ok(store) = self.store() else { continue };
+            let Ok(Some(store)) = self.store() else { continue };
             loop {
                 match store.sweep(SWEEP_AT_ONCE).await {
                     Ok(SWEEP_AT_ONCE) => {

@@ -207,12 +207,14 @@ impl Session {
     }
 
     /// Removes everything. If nothing is put in again, the session ends on the server and its
-    /// cookie is removed: this is how to sign somebody out.
+    /// cookie is removed: this is how to sign somebody out. (A session that lives in its cookie
+    /// alone ends in this browser; a copy of the cookie stays good until its time is over.)
     pub fn clear(&self) {
         let mut state = self.look();
-        // Applying `Clear` cannot fail.
-        let _ = Change::Clear.apply(&mut state.values);
-        state.changes = vec![Change::Clear];
+        let clear = self.backend.clear();
+        // Clearing cannot fail.
+        let _ = clear.apply(&mut state.values);
+        state.changes = vec![clear];
         state.modified = true;
     }
 
@@ -350,13 +352,12 @@ impl Session {
     /// The `Set-Cookie` header's value, if the response needs one.
     pub(super) fn cookie_header(&self) -> Option<String> {
         let state = self.state();
+        let cookie = &self.backend.settings().cookie;
         match &state.cookie {
             _ if state.save_failed => None,
             CookieChange::Keep => None,
-            CookieChange::Set(id, expires) => {
-                Some(self.backend.settings.cookie.set(id.expose(), *expires))
-            }
-            CookieChange::Remove => Some(self.backend.settings.cookie.remove()),
+            CookieChange::Set(value, expires) => Some(cookie.set(value, *expires)),
+            CookieChange::Remove => Some(cookie.remove()),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use figment::Figment;
 
 use super::cookie::{CookieSettings, SameSite};
-pub use env::{FlaskEnv, SECRETS};
+pub use env::FlaskEnv;
 pub use reader::{Origin, Reader, SettingsError};
 
 /// The names this layer reads, with what each does in a line.
@@ -19,7 +19,10 @@ pub use reader::{Origin, Reader, SettingsError};
 /// `dewar check` prints them; a name near to one of them, but not in the list, stops the launch.
 pub const KEYS: &[(&str, &str)] = &[
     ("SECRET_KEY", "signs cookies; 32 random bytes or more"),
-    ("SESSION_TYPE", "where sessions live: \"sqlite\""),
+    ("SECRET_KEY_FALLBACKS", "older keys, which verify only"),
+    ("SESSION_TYPE", "where sessions live: \"sqlite\" or \"cookie\""),
+    ("MAX_COOKIE_SIZE", "warn when the session cookie is longer; 0 does not"),
+    ("SESSION_COOKIE_OVERSIZE", "\"warn\" of a longer cookie, or answer an \"error\""),
     ("SESSION_SQLITE_PATH", "the SQLite file of the sessions"),
     ("SESSION_COOKIE_NAME", "the cookie's name"),
     ("SESSION_COOKIE_DOMAIN", "the cookie's Domain; unset: this host alone"),
@@ -45,11 +48,22 @@ const LIFETIME: Duration = Duration::from_secs(31 * 86_400);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreSettings {
+    /// `cookie`: in the visitors' own cookies, signed, as in Flask without an extension.
+    Cookie,
     /// `sqlite`: a table in a SQLite file.
     Sqlite {
         /// `SESSION_SQLITE_PATH`, or else `DATABASE`; relative to the configuration file.
         path: PathBuf,
     },
+}
+
+/// `SESSION_COOKIE_OVERSIZE`: what to do with a session that does not fit its cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversize {
+    /// Send it all the same and log a warning, as Flask does. Browsers drop it.
+    Warn,
+    /// Answer 500, so that nothing is lost silently.
+    Error,
 }
 
 /// A secret that does not show in `Debug` output.
@@ -74,6 +88,8 @@ impl fmt::Debug for Secret {
 pub struct Settings {
     /// `SECRET_KEY`, when there is one. Sessions in a store need none.
     pub secret_key: Option<Secret>,
+    /// `SECRET_KEY_FALLBACKS`, in Flask's order: the last is tried first.
+    pub fallbacks: Vec<Secret>,
     /// The `SESSION_COOKIE_*` settings.
     pub cookie: CookieSettings,
     /// `SESSION_PERMANENT`: whether a new session outlives the browser.
@@ -88,6 +104,10 @@ pub struct Settings {
     pub touch_interval: Duration,
     /// `SESSION_TYPE` and what belongs to it.
     pub store: StoreSettings,
+    /// `MAX_COOKIE_SIZE`, in bytes; 0 for no limit.
+    pub max_cookie_size: usize,
+    /// `SESSION_COOKIE_OVERSIZE`.
+    pub oversize: Oversize,
     /// `SESSION_KEY_PREFIX`.
     pub key_prefix: String,
     /// `SESSION_ID_LENGTH`, in bytes.
@@ -137,18 +157,35 @@ impl Settings {
                 "must be 64 bytes or less, without blanks and control characters",
             );
         }
+        let secret_key = read_secret_key(reader);
+        let store = read_store(reader);
+        if store == StoreSettings::Cookie && secret_key.is_none() {
+            reader
+                .refuse("SECRET_KEY", "is missing; sessions in cookies need it (see `dewar key`)");
+        }
+        // Flask-Session's default; Flask's own is a session that ends with the browser.
+        let permanent = store != StoreSettings::Cookie;
         Self {
-            secret_key: read_secret_key(reader),
+            secret_key,
+            fallbacks: read_fallbacks(reader),
             cookie: read_cookie(reader),
-            permanent: reader.bool("SESSION_PERMANENT").unwrap_or(true),
+            permanent: reader.bool("SESSION_PERMANENT").unwrap_or(permanent),
             lifetime,
             refresh_each_request,
             touch_interval,
-            store: read_store(reader),
+            store,
+            max_cookie_size: reader
+                .integer("MAX_COOKIE_SIZE")
+                .map_or(4093, |size| usize::try_from(size).unwrap_or(usize::MAX)),
+            oversize: read_oversize(reader),
             key_prefix,
             id_length: usize::try_from(id_length).unwrap_or(32),
             hash_ids: reader.bool("SESSION_HASH_IDS").unwrap_or(true),
         }
+    }
+
+    pub(crate) fn secret_key_fallbacks(&self) -> Vec<String> {
+        self.fallbacks.iter().map(|key| key.expose().to_owned()).collect()
     }
 
     /// How long a record is to live in the store from now on.
@@ -172,16 +209,39 @@ fn read_secret_key(reader: &mut Reader) -> Option<Secret> {
     Some(Secret(key))
 }
 
+fn read_fallbacks(reader: &mut Reader) -> Vec<Secret> {
+    // A lone text would be taken apart into keys of one letter each, as Flask does.
+    let keys = reader.list("SECRET_KEY_FALLBACKS").unwrap_or_default();
+    if keys.iter().any(String::is_empty) {
+        reader.refuse("SECRET_KEY_FALLBACKS", "holds an empty key, with which anybody could sign");
+    }
+    keys.into_iter().map(Secret).collect()
+}
+
+fn read_oversize(reader: &mut Reader) -> Oversize {
+    match reader.text("SESSION_COOKIE_OVERSIZE").as_deref() {
+        None | Some("warn") => Oversize::Warn,
+        Some("error") => Oversize::Error,
+        Some(_) => {
+            reader.refuse("SESSION_COOKIE_OVERSIZE", "must be \"warn\" or \"error\"");
+            Oversize::Warn
+        }
+    }
+}
+
 fn read_store(reader: &mut Reader) -> StoreSettings {
     let kind = reader.text("SESSION_TYPE").unwrap_or_else(|| "sqlite".into());
-    if kind.to_lowercase() != "sqlite" {
-        reader.refuse(
-            "SESSION_TYPE",
-            format!("is {kind:?}, a store this version does not have; it has \"sqlite\""),
-        );
-    }
     let path = reader.path("SESSION_SQLITE_PATH").or_else(|| reader.path("DATABASE"));
-    StoreSettings::Sqlite { path: path.unwrap_or_else(|| "dewar.db".into()) }
+    let sqlite = StoreSettings::Sqlite { path: path.unwrap_or_else(|| "dewar.db".into()) };
+    match kind.to_lowercase().as_str() {
+        "sqlite" => sqlite,
+        "cookie" => StoreSettings::Cookie,
+        _ => {
+            let problem = "is a store this version does not have; it has \"sqlite\" and \"cookie\"";
+            reader.refuse("SESSION_TYPE", problem);
+            sqlite
+        }
+    }
 }
 
 fn read_cookie(reader: &mut Reader) -> CookieSettings {

@@ -144,14 +144,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn ping(&self) -> Result<(), Error>;
 }
 
-/// Opens the store that the settings name.
+/// Opens the store that the settings name; `None` where sessions live in cookies.
 ///
 /// # Errors
 /// When it cannot be reached or its table cannot be made.
-pub fn connect(settings: &Settings) -> Result<Arc<dyn Store>, Error> {
+pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
     match &settings.store {
+        StoreSettings::Cookie => Ok(None),
         #[cfg(feature = "sqlite")]
-        StoreSettings::Sqlite { path } => Ok(Arc::new(SqliteStore::open(path)?)),
+        StoreSettings::Sqlite { path } => Ok(Some(Arc::new(SqliteStore::open(path)?))),
         #[cfg(not(feature = "sqlite"))]
         StoreSettings::Sqlite { .. } => Err(Error::store(
             "open",

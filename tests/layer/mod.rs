@@ -54,6 +54,17 @@ impl App {
         Self { client, sessions, store, _dir: dir }
     }
 
+    /// Sessions live where the settings say; the store is there for nothing.
+    pub async fn in_cookies(settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Fragile::open(dir.path().join("unused.db")));
+        let sessions = Sessions::fairing();
+        let rocket =
+            rocket::custom(figment(settings)).attach(sessions.clone()).mount("/", routes());
+        let client = Client::untracked(rocket).await.unwrap();
+        Self { client, sessions, store, _dir: dir }
+    }
+
     pub fn reload(&self, settings: &str) -> Result<(), SetupError> {
         self.sessions.reload(&figment(settings))
     }
@@ -126,6 +137,7 @@ pub fn routes() -> Vec<Route> {
         flashes,
         get_key,
         increment,
+        noise,
         permanent,
         plain,
         regenerate,
@@ -224,6 +236,18 @@ fn flashes(session: &Session) -> String {
         session.flashed_messages(&[]).len(),
         session.flashed_messages(&["error"]).len(),
     )
+}
+
+/// Puts in as many bytes that do not compress.
+#[post("/noise/<length>")]
+fn noise(session: &Session, length: usize) -> Result<(), Error> {
+    let mut state = 1_u32;
+    let mut digits = String::new();
+    while digits.len() < length {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        digits.push(char::from(b'!' + (state >> 24) as u8 % 90));
+    }
+    session.insert("noise", &digits)
 }
 
 #[derive(rocket::Responder)]

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
 
-/// The settings whose value is a secret: read as text whatever it looks like, from systemd
-/// credentials too, and never shown.
-pub const SECRETS: &[&str] = &["SECRET_KEY"];
+/// The settings whose value is a secret: read from systemd credentials too, and never shown.
+pub(super) const SECRETS: &[&str] = &["SECRET_KEY", "SECRET_KEY_FALLBACKS"];
 
 /// Variables of the `flask` command itself, which are no settings.
 const FLASK_CLI: &[&str] = &["APP", "ENV", "DEBUG", "SKIP_DOTENV"];
@@ -63,7 +62,7 @@ impl FlaskEnv {
             if let Some(file) = self.credentials.as_ref().map(|dir| dir.join(key))
                 && file.exists()
             {
-                dict.insert((*key).into(), read_file(&file)?.into());
+                dict.insert((*key).into(), parse(key, &read_file(&file)?));
             }
         }
         let (files, plain): (Vec<_>, Vec<_>) =
@@ -87,7 +86,8 @@ fn read_file(path: &Path) -> Result<String, String> {
 }
 
 fn parse(key: &str, text: &str) -> Value {
-    match SECRETS.contains(&key) {
+    // A key of digits alone is a key and no number.
+    match key == "SECRET_KEY" {
         true => text.into(),
         false => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
     }

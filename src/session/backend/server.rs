@@ -1,0 +1,197 @@
+//! Sessions in a store: the cookie holds an id.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rocket::http::HeaderMap;
+
+use super::{CookieChange, Plan, Settled, Stored, expiry};
+use crate::session::codec::msgpack;
+use crate::session::cookie::{self, Sent};
+use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
+use crate::session::error::Error;
+use crate::session::settings::Settings;
+use crate::session::store::{Merge, Replacement, Store};
+use crate::session::token::{SessionId, StoreKey};
+use crate::session::value::{Map, Value};
+
+/// A store and the settings for it.
+#[derive(Debug)]
+pub struct Server {
+    pub settings: Settings,
+    pub store: Arc<dyn Store>,
+}
+
+impl Server {
+    /// The session that the request's cookie names, or a new one with what a new one holds.
+    pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<(Stored, Map), Error> {
+        let id = match cookie::find(headers, &self.settings.cookie.name) {
+            Sent::One(value) => SessionId::parse(&value),
+            Sent::Nothing | Sent::Conflict => None,
+        };
+        if let Some(id) = id {
+            let key = self.key(&id);
+            if let Some(record) = self.store.load(&key).await? {
+                match msgpack::decode(&record.bytes) {
+                    Ok(values) => {
+                        let (bytes, expires_in) = (record.bytes, record.expires_in);
+                        return Ok((Stored::Live { id, key, bytes, expires_in }, values));
+                    }
+                    Err(error) => {
+                        log::warn!(
+                            "session {} is unreadable and left alone: {error}",
+                            key.handle()
+                        );
+                    }
+                }
+            }
+        }
+        Ok((Stored::New, self.new_values()))
+    }
+
+    fn new_values(&self) -> Map {
+        match self.settings.permanent {
+            true => Map::from_iter([(Value::from(PERMANENT), Value::Bool(true))]),
+            false => Map::new(),
+        }
+    }
+
+    fn key(&self, id: &SessionId) -> StoreKey {
+        id.store_key(&self.settings.key_prefix, self.settings.hash_ids)
+    }
+
+    fn set_cookie(&self, id: &SessionId, values: &Map) -> CookieChange {
+        CookieChange::Set(id.expose().to_owned(), expiry(&self.settings, values))
+    }
+
+    /// Does what the request wants, once. On an error the stored session is as it was.
+    pub async fn commit(&self, plan: Plan) -> Result<Settled, Error> {
+        if !plan.modified && !plan.regenerate {
+            return Ok(self.refresh(plan).await);
+        }
+        match &plan.stored {
+            Stored::Ended | Stored::Signed => Err(Error::Ended),
+            // There is no old id to end.
+            Stored::New if !plan.modified => Ok(self.refresh(plan).await),
+            Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
+            Stored::New => self.create(plan.values).await,
+            Stored::Live { id, key, bytes, .. } => {
+                let cleared =
+                    plan.changes.iter().any(|change| matches!(change, Change::Clear { .. }));
+                if cleared && is_empty(&plan.values) {
+                    self.store.delete(key).await?;
+                    return Ok(self.emptied(plan.values));
+                }
+                let fresh = match plan.regenerate {
+                    true => Some(SessionId::generate(self.settings.id_length)?),
+                    false => None,
+                };
+                if fresh.is_none() && msgpack::encode(&plan.values)? == *bytes {
+                    return Ok(self.refresh(plan).await);
+                }
+                let changes = plan.changes.into();
+                let now = fresh.clone().unwrap_or_else(|| id.clone());
+                match self.update(key, bytes, fresh.as_ref(), changes).await? {
+                    Some((values, _)) if is_empty(&values) => Ok(self.emptied(values)),
+                    Some((values, bytes)) => Ok(self.settled(now, values, bytes)),
+                    // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
+                    // so its end does not stop the new one.
+                    None if cleared && fresh.is_some() => self.create(plan.values).await,
+                    None => Err(Error::Ended),
+                }
+            }
+        }
+    }
+
+    fn emptied(&self, values: Map) -> Settled {
+        Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
+    }
+
+    fn settled(&self, id: SessionId, values: Map, bytes: Vec<u8>) -> Settled {
+        let cookie = self.set_cookie(&id, &values);
+        let expires_in = Some(self.settings.record_lifetime());
+        let stored = Stored::Live { key: self.key(&id), id, bytes, expires_in };
+        Settled { stored, values, cookie }
+    }
+
+    async fn create(&self, values: Map) -> Result<Settled, Error> {
+        let bytes = msgpack::encode(&values)?;
+        loop {
+            let id = SessionId::generate(self.settings.id_length)?;
+            let ttl = self.settings.record_lifetime();
+            if self.store.create(&self.key(&id), &bytes, ttl).await? {
+                return Ok(self.settled(id, values, bytes));
+            }
+            log::error!("a fresh session id was taken already; is the random source broken?");
+        }
+    }
+
+    /// Replays `changes` on whatever the record holds, moving it to `fresh` if given. Answers what
+    /// the record holds now, or `None` when there is none.
+    async fn update(
+        &self,
+        key: &StoreKey,
+        bytes: &[u8],
+        fresh: Option<&SessionId>,
+        changes: Arc<[Change]>,
+    ) -> Result<Option<(Map, Vec<u8>)>, Error> {
+        let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
+        let result = Arc::clone(&merged);
+        let to = fresh.map(|id| self.key(id));
+        let ttl = self.settings.record_lifetime();
+        let merge: Merge = Arc::new(move |current| {
+            let mut values = msgpack::decode(current).unwrap_or_default();
+            replay(&mut values, &changes)?;
+            let replacement = match (is_empty(&values), &to) {
+                (true, _) => Replacement::Removed,
+                (false, None) => Replacement::Bytes { bytes: msgpack::encode(&values)?, ttl },
+                (false, Some(key)) => {
+                    Replacement::Moved { key: key.clone(), bytes: msgpack::encode(&values)?, ttl }
+                }
+            };
+            let bytes = match &replacement {
+                Replacement::Bytes { bytes, .. } | Replacement::Moved { bytes, .. } => {
+                    bytes.clone()
+                }
+                Replacement::Removed => Vec::new(),
+            };
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = (values, bytes);
+            Ok(replacement)
+        });
+        let written = self.store.update(key, bytes, merge).await?;
+        let mut merged = merged.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(written.then(|| std::mem::take(&mut *merged)))
+    }
+
+    /// Restarts the lifetime of a session that was only read. That this fails is no reason to
+    /// refuse a page which was rendered from good data.
+    async fn refresh(&self, plan: Plan) -> Settled {
+        let Plan { mut stored, values, .. } = plan;
+        let mut cookie = CookieChange::Keep;
+        if let Stored::Live { id, key, expires_in, .. } = &mut stored
+            && self.settings.refresh_each_request
+        {
+            let ttl = self.settings.record_lifetime();
+            let due = expires_in.is_none_or(|left| {
+                left < self.settings.lifetime || left > ttl + Duration::from_secs(1)
+            });
+            let alive = match due {
+                false => Ok(true),
+                true => self.store.touch(key, ttl).await,
+            };
+            match alive {
+                Ok(true) => {
+                    if is_permanent(&values) {
+                        cookie = self.set_cookie(id, &values);
+                    }
+                    if due {
+                        *expires_in = Some(ttl);
+                    }
+                }
+                Ok(false) => stored = Stored::Ended,
+                Err(error) => log::warn!("{error}; the page is served, its refresh is not"),
+            }
+        }
+        Settled { stored, values, cookie }
+    }
+}
