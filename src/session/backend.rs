@@ -82,7 +82,9 @@ impl Backend {
             Some(store) => Self::Server(Server { settings, store }),
             None => {
                 let key = settings.secret_key.as_ref().map_or("", |key| key.expose());
-                let signer = Signer::new(key, &settings.secret_key_fallbacks(), SESSION_SALT);
+                let fallbacks: Vec<_> =
+                    settings.fallbacks.iter().map(|key| key.expose().as_bytes().to_vec()).collect();
+                let signer = Signer::new(key.as_bytes(), &fallbacks, SESSION_SALT);
                 Self::Cookie(Cookie { settings, signer })
             }
         }

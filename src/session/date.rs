@@ -81,11 +81,10 @@ pub fn parse_http_date(text: &str) -> Option<i64> {
     let day = number(fields.next()?)?;
     let month = fields.next()?;
     let month = MONTHS.iter().position(|known| known.eq_ignore_ascii_case(month))?;
-    let year = fields.next()?;
-    let year = match (number(year)?, year.len()) {
-        (year @ 0..69, ..3) => year + 2000,
-        (year @ 69..100, ..3) => year + 1900,
-        (year, _) => year,
+    let year = match number(fields.next()?)? {
+        year @ 0..69 => year + 2000,
+        year @ 69..100 => year + 1900,
+        year => year,
     };
     let mut time = fields.next()?.split(':').map(number);
     let (hour, minute) = (time.next()??, time.next()??);

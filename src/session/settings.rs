@@ -184,10 +184,6 @@ impl Settings {
         }
     }
 
-    pub(crate) fn secret_key_fallbacks(&self) -> Vec<String> {
-        self.fallbacks.iter().map(|key| key.expose().to_owned()).collect()
-    }
-
     /// How long a record is to live in the store from now on.
     pub(crate) fn record_lifetime(&self) -> Duration {
         match self.refresh_each_request {

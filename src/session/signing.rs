@@ -70,10 +70,10 @@ fn mac(key: &[u8]) -> Hmac<Sha1> {
 
 impl Signer {
     /// Derives the keys. `fallbacks` verify too, the last of them first, as in Flask.
-    pub fn new<'k>(secret: &'k str, fallbacks: &'k [String], salt: &str) -> Self {
-        let secrets = std::iter::once(secret).chain(fallbacks.iter().rev().map(String::as_str));
-        let derive = |secret: &str| {
-            let derived = mac(secret.as_bytes()).chain_update(salt).finalize().into_bytes();
+    pub fn new(secret: &[u8], fallbacks: &[Vec<u8>], salt: &str) -> Self {
+        let secrets = std::iter::once(secret).chain(fallbacks.iter().rev().map(Vec::as_slice));
+        let derive = |secret: &[u8]| {
+            let derived = mac(secret).chain_update(salt).finalize().into_bytes();
             mac(&derived)
         };
         Self { keys: secrets.map(derive).collect() }
@@ -185,8 +185,8 @@ mod tests {
     const NOW: i64 = 1_714_979_289;
 
     fn signer(secret: &str, fallbacks: &[&str]) -> Signer {
-        let fallbacks: Vec<_> = fallbacks.iter().map(|key| (*key).to_owned()).collect();
-        Signer::new(secret, &fallbacks, SESSION_SALT)
+        let fallbacks: Vec<_> = fallbacks.iter().map(|key| key.as_bytes().to_vec()).collect();
+        Signer::new(secret.as_bytes(), &fallbacks, SESSION_SALT)
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_was_signed_for_another_purpose_is_refused() {
-        let ids = Signer::new("dev", &[], ID_SALT);
+        let ids = Signer::new(b"dev", &[], ID_SALT);
         let cookie = sign(b"{}", &ids, NOW);
         assert_eq!(verify(&cookie, &signer("dev", &[]), NOW, 60), Err(Rejected::BadSignature));
         assert_eq!(ids.unsign(&ids.sign("OLDSID")), Ok(("OLDSID", 0)));

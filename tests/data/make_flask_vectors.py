@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+"""Asks the real Flask, itsdangerous, Werkzeug, Flask-Session and msgspec what they write and read,
+and prints it as JSON for tests/flask_vectors.rs:
+
+    python3 -m venv venv && venv/bin/pip install -r tests/data/requirements.txt
+    venv/bin/python tests/data/make_flask_vectors.py > tests/data/flask.json
+"""
+
+import base64
+import datetime as dt
+import importlib.metadata
+import json
+import pickle
+import random
+import string
+import uuid
+from unittest import mock
+
+import itsdangerous
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from flask_session.base import MsgSpecSerializer
+from itsdangerous import BadSignature
+from markupsafe import Markup
+from werkzeug.http import http_date
+
+NOW = 1_714_979_289
+DAYS_31 = 31 * 24 * 3600
+UTC = dt.timezone.utc
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def tell(value):
+    """The value with its type named."""
+    match value:
+        case None:
+            return {"null": True}
+        case bool():
+            return {"bool": value}
+        case int():
+            return {"int": str(value)}
+        case float():
+            return {"float": repr(value)}
+        case Markup():
+            return {"markup": str(value)}
+        case str():
+            return {"str": value}
+        case bytes():
+            return {"bytes": b64(value)}
+        case list():
+            return {"list": [tell(item) for item in value]}
+        case tuple():
+            return {"tuple": [tell(item) for item in value]}
+        case dict():
+            return {"dict": [[tell(key), tell(item)] for key, item in value.items()]}
+        case uuid.UUID():
+            return {"uuid": value.hex}
+        case dt.datetime():
+            return {"datetime": value.isoformat()}
+    raise TypeError(type(value))
+
+
+VALUES = {
+    "empty": {},
+    "one int": {"a": 1},
+    "a user": {"_permanent": True, "user": "gkf"},
+    "null and booleans": {"n": None, "t": True, "f": False},
+    "integers of many sizes": {
+        str(n): n
+        for n in (0, 1, -1, 127, 128, 255, 256, 65535, 65536, 2**31, 2**32, 2**63, 2**64 - 1)
+    },
+    "negative integers of many sizes": {
+        str(n): n for n in (-32, -33, -128, -129, -32768, -32769, -(2**31), -(2**31) - 1, -(2**63))
+    },
+    "past 64 bits": {"a": 2**64, "b": -(2**63) - 1},
+    "past 128 bits": {"a": 10**60, "b": -(10**60)},
+    "floats": {
+        str(i): x
+        for i, x in enumerate(
+            (0.0, -0.0, 0.1, 1.0, -1.5, 1e15, 1e16, 1e17, 1e22, 1e-4, 1e-5, 1e-6, 1e-7, 1.5e300, 5e-324)
+        )
+    },
+    "infinities": {"a": float("inf"), "b": float("-inf")},
+    "not a number": {"a": float("nan")},
+    "text of every kind": {"t": "é ß 中 😀 \u2028 \x7f \x00 \x1f \" \\ / <script>&'"},
+    "control characters": {"c": "\b\t\n\f\r\x01"},
+    "keys sorted by code point": {"b": 1, "B": 2, "a": 3, "é": 4, "😀": 5, "\uffff": 6},
+    "lists": {"l": [1, [2, [3, []]], {}]},
+    "tuples": {"t": (1, ("a", ()), [(2,)])},
+    "bytes": {"b": bytes(range(256)), "e": b""},
+    "markup": {"m": Markup("<b>bold</b> & more")},
+    "uuid": {"u": uuid.UUID("12345678-1234-5678-1234-567812345678")},
+    "a time": {"d": dt.datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)},
+    "a time with microseconds": {"d": dt.datetime(2024, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)},
+    "a time before 1970": {"d": dt.datetime(1900, 1, 1, tzinfo=UTC)},
+    "a time far ahead": {"d": dt.datetime(2600, 1, 1, tzinfo=UTC)},
+    "a naive time": {"d": dt.datetime(2024, 1, 2, 3, 4, 5)},
+    "flash messages": {"_flashes": [("message", "Saved"), ("error", "Lost")]},
+    "a key that is a tag": {" t": 1},
+    "a nested key that is a tag": {"x": {" di": {" b": "abc"}}},
+    "two keys, one a tag": {" t": 1, "a": 2},
+    "a key like an escaped tag": {" t__": 1},
+    "integer keys": {"d": {1: "a", 10: "b", 9: "c"}},
+    "a none key": {"d": {None: 1}},
+    "float keys": {"d": {1.5: 1, 0.5: 2}},
+    "long enough to compress": {"a": "x" * 200},
+    "long and varied": {f"key{i}": i * i for i in range(60)},
+    "a long list and map": {"l": list(range(70000 // 1000)), "m": {str(i): None for i in range(20)}},
+    "texts at the borders of their lengths": {str(n): "x" * n for n in (31, 32, 255, 256, 65536)},
+    "bytes at the borders of their lengths": {str(n): b"x" * n for n in (255, 256)},
+}
+
+
+def random_value(rng, depth=0):
+    kind = rng.randrange(11 if depth < 3 else 8)
+    text = "".join(rng.choice(string.printable + "éß中😀\u2028") for _ in range(rng.randrange(12)))
+    match kind:
+        case 0:
+            return None
+        case 1:
+            return rng.random() < 0.5
+        case 2:
+            return rng.randrange(-(2**63), 2**64)
+        case 3:
+            return rng.uniform(-1, 1) * 10 ** rng.randrange(-300, 300)
+        case 4 | 5:
+            return text
+        case 6:
+            return rng.randbytes(rng.randrange(40))
+        case 7:
+            return dt.datetime.fromtimestamp(rng.randrange(-(2**31), 2**34), UTC)
+        case 8:
+            return [random_value(rng, depth + 1) for _ in range(rng.randrange(5))]
+        case 9:
+            return tuple(random_value(rng, depth + 1) for _ in range(rng.randrange(4)))
+        case 10:
+            keys = [text, "a", " t", " b", "_permanent"]
+            return {rng.choice(keys): random_value(rng, depth + 1) for _ in range(rng.randrange(4))}
+
+
+def all_values():
+    rng = random.Random(4711)
+    yield from VALUES.items()
+    for i in range(60):
+        yield f"random {i}", {f"k{j}": random_value(rng) for j in range(rng.randrange(1, 6))}
+
+
+def serializer(secret, fallbacks=()):
+    app = Flask("vectors")
+    app.config.update(SECRET_KEY=secret, SECRET_KEY_FALLBACKS=list(fallbacks))
+    made = SecureCookieSessionInterface().get_signing_serializer(app)
+    return app, made
+
+
+def at(seconds):
+    signer = itsdangerous.TimestampSigner
+    return mock.patch.object(signer, "get_timestamp", lambda self: seconds)
+
+
+def secret_form(secret):
+    return {"b64": b64(secret)} if isinstance(secret, bytes) else secret
+
+
+def read_cookie(case):
+    """What Flask makes of the cookie."""
+    key = lambda form: base64.b64decode(form["b64"]) if isinstance(form, dict) else form
+    app, made = serializer(key(case["secret_key"]), [key(k) for k in case["fallbacks"]])
+    with app.test_request_context(), at(case["valid_at"]):
+        try:
+            # An empty session is what Flask makes of null.
+            loaded = dict(made.loads(case["cookie"], max_age=case["max_age"]) or {})
+        except BadSignature:
+            return case | {"expect": "reject"}
+        except Exception:  # Flask answers 500 to any other
+            return case | {"expect": "error"}
+    return case | {"expect": "ok", "loads_to": tell(loaded)}
+
+
+def cookie_case(description, cookie, secret="dev", fallbacks=(), max_age=DAYS_31, valid_at=NOW, **more):
+    return read_cookie(
+        {
+            "description": description,
+            "secret_key": secret_form(secret),
+            "fallbacks": [secret_form(key) for key in fallbacks],
+            "max_age": max_age,
+            "timestamp": NOW,
+            "valid_at": valid_at,
+            "cookie": cookie,
+        }
+        | more
+    )
+
+
+def make_cookie(value, secret="dev", fallbacks=(), timestamp=NOW):
+    app, made = serializer(secret, fallbacks)
+    with app.test_request_context(), at(timestamp):
+        return made.dumps(value), made.serializer.dumps(value)
+
+
+def cookies():
+    for description, value in all_values():
+        try:
+            cookie, payload = make_cookie(value)
+        except TypeError:
+            continue
+        exact = "json" if cookie.startswith(".") else "exact"
+        more = {"value": tell(value), "payload": payload, "encode": exact}
+        yield cookie_case(description, cookie, **more)
+
+    plain, _ = make_cookie({"n": 5, "user": "gkf"})
+    payload, timestamp, signature = plain.split(".")
+    for description, secret in (("bytes", b"\x00\xff key"), ("unicode", "schlüssel"), ("long", "x" * 200)):
+        cookie, _ = make_cookie({"a": 1}, secret)
+        yield cookie_case(f"{description} key", cookie, secret)
+    for description, signing, secret, fallbacks in (
+        ("a fallback", "old", "new", ["older", "old"]),
+        ("the first fallback", "older", "new", ["older", "old"]),
+        ("another key", "other", "new", ["older", "old"]),
+        ("a wrong key", "other", "dev", []),
+    ):
+        yield cookie_case(f"signed with {description}", make_cookie({"a": 1}, signing)[0], secret, fallbacks)
+    for age, max_age in ((0, 0), (60, 60), (61, 60), (DAYS_31, DAYS_31), (DAYS_31 + 1, DAYS_31), (-1, 60), (1, 0)):
+        yield cookie_case(f"age {age} of {max_age}", plain, max_age=max_age, valid_at=NOW + age)
+    for part in range(3):
+        parts = plain.split(".")
+        parts[part] = ("A" if parts[part][0] != "A" else "B") + parts[part][1:]
+        yield cookie_case(f"part {part} changed", ".".join(parts))
+    for description, cookie in {
+        "truncated": plain[:-1],
+        "no signature": f"{payload}.{timestamp}.",
+        "no timestamp": f"{payload}.{signature}",
+        "parts swapped": f"{signature}.{timestamp}.{payload}",
+        "marked as compressed": "." + plain,
+        "no dots": payload,
+        "two dots": "..",
+        "three dots": "...",
+        "not base64": "***.???.!!!",
+        "a blank": " ",
+        "one dot": ".",
+    }.items():
+        yield cookie_case(description, cookie)
+    for description, salt, digest in (("salt", "other-salt", None), ("digest", "cookie-session", "sha256")):
+        import hashlib
+
+        kwargs = {"digest_method": getattr(hashlib, digest)} if digest else {}
+        signer = itsdangerous.TimestampSigner("dev", salt=salt, key_derivation="hmac", **kwargs)
+        with at(NOW):
+            yield cookie_case(f"another {description}", signer.sign(payload).decode())
+    signer = itsdangerous.TimestampSigner("dev", salt="cookie-session", key_derivation="hmac")
+    for description, raw in (
+        ("not JSON", "bm90IGpzb24"),
+        ("not base64", "a"),
+        ("not zlib", ".bm9wZQ"),
+        ("a number", "NQ"),
+        ("a bad uuid in a tag", base64.urlsafe_b64encode(b'{"x":{" u":"zz"}}').decode().rstrip("=")),
+        ("broken UTF-8", base64.urlsafe_b64encode(b'{"a":"\xff"}').decode().rstrip("=")),
+        ("empty", ""),
+        ("white space in JSON", base64.urlsafe_b64encode(b' { "a" : [ 1 , 2 ] } ').decode().rstrip("=")),
+        ("a repeated key", base64.urlsafe_b64encode(b'{"a":1,"a":2}').decode().rstrip("=")),
+        ("null", "bnVsbA"),
+    ):
+        with at(NOW):
+            yield cookie_case(f"rightly signed: {description}", signer.sign(raw).decode())
+
+
+def records():
+    formats = {name: MsgSpecSerializer(Flask("vectors"), name) for name in ("msgpack", "json")}
+    for description, value in all_values():
+        case = {"description": description, "value": tell(value)}
+        for name, made in formats.items():
+            try:
+                data = made.encode(value)
+                loaded = tell(made.decode(data))
+            except Exception:
+                case |= {name: None}
+                continue
+            case |= {name: b64(data) if name == "msgpack" else data.decode(), f"{name}_loads_to": loaded}
+        yield case
+
+
+def record_decode():
+    made = MsgSpecSerializer(Flask("vectors"), "msgpack")
+    for description, data in {
+        "JSON": b'{"a": 8}',
+        "JSON with white space": b' { "a" : [ 1 , 2 ] } ',
+        "longer forms than needed": bytes.fromhex("de0001d90161cd0008"),
+        "the longest forms": bytes.fromhex("df00000001db0000000161d3fffffffffffffff8"),
+        "float32": bytes.fromhex("81a161ca41080000"),
+        "a repeated key": bytes.fromhex("82a16101a16108"),
+        "a trailing byte": bytes.fromhex("81a1610101"),
+        "truncated": bytes.fromhex("82a16101"),
+        "garbage": b"garbage",
+        "an array": bytes.fromhex("920102"),
+        "nil": b"\xc0",
+    }.items():
+        case = {"description": description, "data": b64(data)}
+        try:
+            yield case | {"expect": "ok", "loads_to": tell(made.decode(data))}
+        except Exception:
+            yield case | {"expect": "error"}
+    for protocol in range(6):
+        data = pickle.dumps({"a": 1}, protocol)
+        yield {
+            "description": f"pickle protocol {protocol}",
+            "data": b64(data),
+            "expect": "ok",
+            "loads_to": tell({"a": 1}),
+            "legacy_pickle": True,
+        }
+
+
+def signer():
+    made = itsdangerous.Signer("dev", salt="flask-session", key_derivation="hmac")
+    for sid in ("-56h5Ce53LwAjfkkN8UD-RgSu_QkFsoO7ZdGzgwQ8_c", "OLDSID", "a.b"):
+        cookie = made.sign(sid).decode()
+        case = {"secret_key": "dev", "sid": sid}
+        yield case | {"cookie": cookie, "expect": "ok", "encode": True}
+        for bad in (cookie[:-1], "x" + cookie, cookie.replace(".", "-"), cookie[: cookie.rindex(".")], ""):
+            yield case | {"cookie": bad, "expect": "reject", "encode": False}
+
+
+def http_dates():
+    for seconds in (0, -1, 86399, 951782400, NOW, 4102444799, 253402300799, -2208988800):
+        yield {"unix": seconds, "http_date": http_date(dt.datetime.fromtimestamp(0, UTC) + dt.timedelta(seconds=seconds))}
+
+
+def main():
+    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec")
+    vectors = {
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "cookies": list(cookies()),
+        "records": list(records()),
+        "record_decode": list(record_decode()),
+        "signer": list(signer()),
+        "http_date": list(http_dates()),
+    }
+    print(json.dumps(vectors, sort_keys=True))
+
+
+main()
