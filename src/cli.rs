@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod cookie;
 mod demo;
 mod generate;
 mod init;
@@ -73,6 +74,9 @@ enum Command {
     /// See and end sessions
     #[command(subcommand, after_help = "Example: dewar sessions revoke --user teacher")]
     Sessions(sessions::Command),
+    /// Look into Flask's session cookies, and make them
+    #[command(subcommand, after_help = "Example: dewar cookie decode eyJhIjoxfQ.ZjiB2Q.6-gS…")]
+    Cookie(cookie::Command),
     /// Copy the database to a file, while the server runs
     #[command(after_help = "Example: dewar backup /var/backups/dewar.db")]
     Backup(backup::BackupArguments),
@@ -173,6 +177,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => user::run(&context, command),
         Command::Students(command) => students::run(&context, command),
         Command::Sessions(command) => sessions::run(&context, command),
+        Command::Cookie(command) => cookie::run(&context, command),
         Command::Backup(arguments) => backup::backup(&context, &arguments),
         Command::Restore(arguments) => backup::restore(&context, &arguments),
         Command::Completions(arguments) => generate::completions(&arguments),

@@ -275,6 +275,9 @@ fn every_command_has_help_with_an_example() {
         &["sessions", "stats"],
         &["backup"],
         &["restore"],
+        &["cookie"],
+        &["cookie", "decode"],
+        &["cookie", "encode"],
         &["completions"],
         &["man"],
     ] {
@@ -317,6 +320,45 @@ fn a_broken_template_stops_the_start_and_is_named() {
     let (status, error) = site.fail(&["serve"], b"");
     assert_eq!(status, 1);
     assert!(error.contains("login.html"), "{error}");
+}
+
+#[test]
+fn cookies_are_looked_into_and_made() {
+    let site = Site::new("SECRET_KEY = \"new\"\nSECRET_KEY_FALLBACKS = [\"older\", \"old\"]");
+    let encode = |key: &[&str], input: &str| {
+        let arguments = [&["cookie", "encode", "--at", "1714979289"], key].concat();
+        site.run_with_input(&arguments, input).trim().to_owned()
+    };
+    let cookie = encode(&["--secret-key", "dev"], "{\"a\":1}");
+    assert_eq!(cookie, "eyJhIjoxfQ.ZjiB2Q.6-gSX1eLpXoJZRd3KQ4PVNueye4");
+    let decode = |more: &[&str]| {
+        let arguments = [&["cookie", "decode", &cookie, "--at", "1714979299"], more].concat();
+        serde_json::from_str::<serde_json::Value>(&site.run(&arguments)).unwrap()
+    };
+    let shown = decode(&["--secret-key", "x", "--secret-key", "dev"]);
+    assert_eq!(
+        (&shown["payload"]["a"], &shown["age"], &shown["key"]),
+        (&1.into(), &10.into(), &1.into())
+    );
+    assert_eq!(shown["signed"], "2024-05-06T07:08:09Z");
+
+    let output = output_of(site.command(&["cookie", "decode", &cookie]), b"");
+    assert_eq!(output.status.code(), Some(1));
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&shown["payload"]["a"], &shown["verified"]), (&1.into(), &false.into()));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not verified"));
+
+    let tagged = "{\"t\":{\" t\":[1,{\" b\":\"/w==\"}]}}";
+    let configured = encode(&[], tagged);
+    let arguments = ["cookie", "decode", "--tagged", &configured];
+    assert_eq!(site.run(&arguments).trim(), tagged);
+    for (input, status) in [("not json", 1), ("[1]", 1), ("{\"x\":{\" u\":\"zz\"}}", 1)] {
+        assert_eq!(site.fail(&["cookie", "encode"], input.as_bytes()).0, status, "{input}");
+    }
+    for bad in ["", "x", "..", "-a.b.c"] {
+        assert_eq!(site.fail(&["cookie", "decode", bad], b"").0, 1, "{bad}");
+    }
+    assert_eq!(Site::empty("").fail(&["cookie", "encode"], b"{}").0, 2, "no key");
 }
 
 #[test]
