@@ -337,7 +337,13 @@ def main():
         "signer": list(signer()),
         "http_date": list(http_dates()),
     }
-    print(json.dumps(vectors, sort_keys=True))
+    # A case a line, so that a change shows which cases it changes.
+    print("{")
+    print(f'"versions": {json.dumps(vectors.pop("versions"), sort_keys=True)}', end="")
+    for kind, cases in vectors.items():
+        lines = ",\n".join(json.dumps(case, sort_keys=True) for case in cases)
+        print(f',\n"{kind}": [\n{lines}\n]', end="")
+    print("\n}")
 
 
 main()

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::lexical::{self, Style, float, write_string};
+use super::lexical::{self, Style, write_list, write_plain, write_string};
 use super::{DecodeError, EncodeError};
 use crate::session::date::rfc3339;
 use crate::session::value::{MAX_DEPTH, Map, Value};
@@ -19,36 +19,18 @@ pub fn encode(values: &Map) -> Result<Vec<u8>, EncodeError> {
 }
 
 fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), EncodeError> {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Int(value) => out.push_str(&value.to_string()),
-        Value::BigInt(value) => out.push_str(value.as_str()),
-        Value::Float(value) => out.push_str(&float(*value, Style::Msgspec)),
-        Value::Str(text) => write_string(out, text, Style::Msgspec),
-        Value::Markup(_) => return Err(EncodeError::Markup),
-        Value::Bytes(bytes) | Value::Extension(_, bytes) => {
-            write_string(out, &STANDARD.encode(bytes), Style::Msgspec);
-        }
-        Value::Uuid(uuid) => write_string(out, &uuid.to_string(), Style::Msgspec),
-        Value::Timestamp { seconds, nanoseconds } => {
-            write_string(out, &rfc3339(*seconds, *nanoseconds), Style::Msgspec);
-        }
-        Value::List(items) | Value::Tuple(items) => {
-            if depth >= MAX_DEPTH {
-                return Err(EncodeError::TooDeep);
-            }
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write(out, item, depth + 1)?;
-            }
-            out.push(']');
-        }
-        Value::Map(map) => write_map(out, map, depth)?,
+    if write_plain(out, value, Style::Msgspec) {
+        return Ok(());
     }
+    let text = match value {
+        Value::Bytes(bytes) | Value::Extension(_, bytes) => STANDARD.encode(bytes),
+        Value::Uuid(uuid) => uuid.to_string(),
+        Value::Timestamp { seconds, nanoseconds } => rfc3339(*seconds, *nanoseconds),
+        Value::List(items) | Value::Tuple(items) => return write_list(out, items, depth, write),
+        Value::Map(map) => return write_map(out, map, depth),
+        _ => return Err(EncodeError::Markup),
+    };
+    write_string(out, &text, Style::Msgspec);
     Ok(())
 }
 

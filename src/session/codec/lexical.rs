@@ -1,7 +1,7 @@
 //! JSON as text: a reader as lax as Python's, and writers of numbers and strings in each
 //! library's own spelling.
 
-use super::DecodeError;
+use super::{DecodeError, EncodeError};
 use crate::session::value::{BigInt, MAX_DEPTH, Map, Value};
 
 /// Which library's spelling to write.
@@ -11,6 +11,41 @@ pub(super) enum Style {
     Python,
     /// msgspec: Flask-Session's records.
     Msgspec,
+}
+
+/// Writes what both spell as JSON has it; false for everything else.
+pub(super) fn write_plain(out: &mut String, value: &Value, style: Style) -> bool {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Int(value) => out.push_str(&value.to_string()),
+        Value::BigInt(value) => out.push_str(value.as_str()),
+        Value::Float(value) => out.push_str(&float(*value, style)),
+        Value::Str(text) => write_string(out, text, style),
+        _ => return false,
+    }
+    true
+}
+
+/// Writes a list, each item by `write` one level deeper.
+pub(super) fn write_list(
+    out: &mut String,
+    items: &[Value],
+    depth: usize,
+    write: fn(&mut String, &Value, usize) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    if depth >= MAX_DEPTH {
+        return Err(EncodeError::TooDeep);
+    }
+    out.push('[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write(out, item, depth + 1)?;
+    }
+    out.push(']');
+    Ok(())
 }
 
 pub(super) fn write_string(out: &mut String, text: &str, style: Style) {
@@ -37,7 +72,7 @@ pub(super) fn write_string(out: &mut String, text: &str, style: Style) {
 }
 
 /// The shortest digits that read back as `number`, in Python's or msgspec's layout.
-pub(super) fn float(number: f64, style: Style) -> String {
+fn float(number: f64, style: Style) -> String {
     if !number.is_finite() {
         return match style {
             Style::Msgspec => "null".into(),

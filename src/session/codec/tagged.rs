@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::lexical::{self, Style, float, write_string};
+use super::lexical::{self, Style, write_list, write_plain, write_string};
 use super::{DecodeError, EncodeError};
 use crate::session::date::{http_date, parse_http_date};
 use crate::session::value::{MAX_DEPTH, Map, Uuid, Value};
@@ -30,29 +30,25 @@ pub fn encode(values: &Map) -> Result<String, EncodeError> {
 }
 
 fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), EncodeError> {
+    if write_plain(out, value, Style::Python) {
+        return Ok(());
+    }
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Int(value) => out.push_str(&value.to_string()),
-        Value::BigInt(value) => out.push_str(value.as_str()),
-        Value::Float(value) => out.push_str(&float(*value, Style::Python)),
-        Value::Str(text) => write_string(out, text, Style::Python),
-        Value::List(items) => write_list(out, items, depth)?,
+        Value::List(items) => write_list(out, items, depth, write)?,
         Value::Map(map) => write_map(out, map, depth)?,
         Value::Tuple(items) => {
             open_tag(out, TUPLE);
-            write_list(out, items, depth + 1)?;
+            write_list(out, items, depth + 1, write)?;
             out.push('}');
         }
         Value::Bytes(bytes) | Value::Extension(_, bytes) => {
             write_tagged(out, BYTES, &STANDARD.encode(bytes));
         }
-        Value::Markup(text) => write_tagged(out, MARKUP, text),
-        Value::Uuid(uuid) => {
-            let hex: String = uuid.0.iter().map(|byte| format!("{byte:02x}")).collect();
-            write_tagged(out, UUID, &hex);
-        }
+        Value::Uuid(uuid) => write_tagged(out, UUID, &uuid.to_string().replace('-', "")),
         Value::Timestamp { seconds, .. } => write_tagged(out, DATE, &http_date(*seconds)),
+        Value::Markup(text) => write_tagged(out, MARKUP, text),
+        // The plain ones are written already.
+        _ => {}
     }
     Ok(())
 }
@@ -67,21 +63,6 @@ fn write_tagged(out: &mut String, tag: &str, text: &str) {
     open_tag(out, tag);
     write_string(out, text, Style::Python);
     out.push('}');
-}
-
-fn write_list(out: &mut String, items: &[Value], depth: usize) -> Result<(), EncodeError> {
-    if depth >= MAX_DEPTH {
-        return Err(EncodeError::TooDeep);
-    }
-    out.push('[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write(out, item, depth + 1)?;
-    }
-    out.push(']');
-    Ok(())
 }
 
 fn write_map(out: &mut String, map: &Map, depth: usize) -> Result<(), EncodeError> {
