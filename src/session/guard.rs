@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::backend::{Backend, CookieChange, Plan, Stored};
-use super::data::{self, Change, FLASHES, PERMANENT, is_permanent};
+use super::data::{self, Change, PERMANENT, is_permanent};
 use super::error::Error;
 use super::fairing::Sessions;
+use super::flash::FlashMessage;
 use super::value::{Map, Value};
 
 /// The visitor's session: Flask's `session` object as a request guard.
@@ -46,26 +47,17 @@ pub struct Session {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     stored: Stored,
-    values: Map,
-    changes: Vec<Change>,
+    pub(super) values: Map,
+    pub(super) changes: Vec<Change>,
     new: bool,
     accessed: bool,
-    modified: bool,
+    pub(super) modified: bool,
     regenerate: bool,
-    flashes: Option<Vec<FlashMessage>>,
+    pub(super) flashes: Option<Vec<FlashMessage>>,
     cookie: CookieChange,
     save_failed: bool,
-}
-
-/// A message that [`Session::flash`] left for the next page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FlashMessage {
-    /// Flask's category, `message` if nothing else was said.
-    pub category: String,
-    /// The text.
-    pub message: String,
 }
 
 /// A request's session, once something has asked for it.
@@ -116,13 +108,13 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self) -> MutexGuard<'_, State> {
+    pub(super) fn look(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         state.accessed = true;
         state
     }
 
-    fn change(&self, change: Change) -> Result<(), Error> {
+    pub(super) fn change(&self, change: Change) -> Result<(), Error> {
         let mut state = self.look();
         change.apply(&mut state.values)?;
         state.changes.push(change);
@@ -278,35 +270,6 @@ impl Session {
         state.regenerate = true;
     }
 
-    /// Leaves a message for the next page that shows them. Flask's usual category is `message`.
-    pub fn flash(&self, message: &str, category: &str) {
-        // Appending cannot fail.
-        let _ = self.change(Change::Flash(category.into(), message.into()));
-    }
-
-    /// Takes the messages that were left; asked again in the same request it gives the same.
-    /// Unless `categories` is empty, only those are given, and the others are gone all the same,
-    /// as in Flask.
-    pub fn flashed_messages(&self, categories: &[&str]) -> Vec<FlashMessage> {
-        let mut state = self.look();
-        if state.flashes.is_none() {
-            let flashes = match state.values.get(FLASHES) {
-                Some(Value::List(flashes)) => {
-                    flashes.iter().filter_map(FlashMessage::read).collect()
-                }
-                _ => Vec::new(),
-            };
-            if let Some(Value::List(stored)) = state.values.remove(FLASHES) {
-                state.changes.push(Change::TakeFlashes(stored.len()));
-                state.modified = true;
-            }
-            state.flashes = Some(flashes);
-        }
-        let wanted =
-            |flash: &&FlashMessage| categories.is_empty() || categories.contains(&&*flash.category);
-        state.flashes.iter().flatten().filter(wanted).cloned().collect()
-    }
-
     /// Saves now instead of with the response, for a handler that must know.
     ///
     /// # Errors
@@ -358,20 +321,6 @@ impl Session {
             CookieChange::Keep => None,
             CookieChange::Set(value, expires) => Some(cookie.set(value, *expires)),
             CookieChange::Remove => Some(cookie.remove()),
-        }
-    }
-}
-
-impl FlashMessage {
-    fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::List(pair) => match pair.as_slice() {
-                [Value::Str(category), Value::Str(message)] => {
-                    Some(Self { category: category.clone(), message: message.clone() })
-                }
-                _ => None,
-            },
-            _ => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 use figment::providers::{Format, Serialized, Toml};
 
 use super::*;
+use crate::session::cookie::SameSite;
 
 fn read(toml: &str) -> Result<Settings, SettingsError> {
     let toml = format!("[default]\n{toml}");
