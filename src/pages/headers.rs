@@ -10,6 +10,12 @@ use crate::config::Live;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'";
 
+/// Keeps a signed-out visitor's way back from showing the pages once more. Chromium holds pages in
+/// memory in spite of `no-store`, until a cookie changes that scripts cannot see; but it does not
+/// count one change for a page that came with such a change itself, as the first page after
+/// signing in does. So signing out makes two.
+const FORGET_PAGES: &str = "signed_out=1; Max-Age=1; HttpOnly; Path=/; SameSite=Lax";
+
 pub struct Headers;
 
 #[rocket::async_trait]
@@ -35,6 +41,10 @@ impl Fairing for Headers {
             && !response.headers().contains("Retry-After")
         {
             response.set_raw_header("Retry-After", "2");
+        }
+        let signing_out = request.route().is_some_and(|route| route.uri.path() == "/logout");
+        if signing_out && response.headers().contains("Set-Cookie") {
+            response.adjoin_raw_header("Set-Cookie", FORGET_PAGES);
         }
         let secure = request
             .rocket()

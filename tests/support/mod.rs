@@ -303,6 +303,10 @@ impl Browser {
             .collect();
         for (_, value) in headers.iter().filter(|(name, _)| name == "set-cookie") {
             let pair = value.split(';').next().unwrap().to_owned();
+            // What only tells a browser to forget its pages.
+            if pair.starts_with("signed_out=") {
+                continue;
+            }
             let removed = pair.ends_with('=');
             *self.cookie.borrow_mut() = (!removed).then_some(pair);
         }
