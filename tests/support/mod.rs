@@ -3,7 +3,7 @@
 #![allow(dead_code, missing_docs)]
 
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -122,6 +122,18 @@ pub fn output_of(mut command: Command, input: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// Adds the lines of a pipe to a log until it ends.
+fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
+    let log = Arc::clone(log);
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut log = log.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+}
+
 /// A running server. Dropped, it is killed.
 pub struct Server {
     pub child: Child,
@@ -131,28 +143,27 @@ pub struct Server {
 
 impl Server {
     /// Starts a command that logs its address and waits until it does.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_saying(command, "serving on http://")
+    }
+
+    /// The same for a program that puts the address after other words.
+    pub fn start_saying(mut command: Command, words: &str) -> Self {
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, shared) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = shared.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
+        collect(child.stdout.take().unwrap(), &log);
+        collect(child.stderr.take().unwrap(), &log);
         let port = wait_for("the server to start", || {
             let log = log.lock().unwrap();
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended with {status}: {log}");
             }
-            let (_, rest) = log.split_once("serving on http://")?;
+            let (_, rest) = log.split_once(words)?;
             let (_, port) = rest.lines().next()?.rsplit_once(':')?;
             port.trim().parse().ok()
         });

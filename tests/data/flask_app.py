@@ -1,0 +1,65 @@
+"""The playground's routes on a real Flask, for tests/flask_live.rs. Prints the port it got."""
+
+import socket
+import sys
+
+from flask import Flask, flash, get_flashed_messages, jsonify, request, session
+
+app = Flask(__name__)
+app.config.from_prefixed_env()
+
+
+@app.get("/get")
+def get():
+    return jsonify(dict(session))
+
+
+@app.post("/set")
+def set_values():
+    session.update(request.get_json())
+    return get()
+
+
+@app.post("/pop/<key>")
+def pop(key):
+    session.pop(key, None)
+    return get()
+
+
+@app.post("/clear")
+def clear():
+    session.clear()
+    return get()
+
+
+@app.post("/permanent/<int:on>")
+def permanent(on):
+    session.permanent = bool(on)
+    return get()
+
+
+@app.post("/increment/<key>")
+def increment(key):
+    session[key] = session.get(key, 0) + 1
+    return get()
+
+
+@app.post("/flash/<category>/<message>")
+def leave(category, message):
+    flash(message, category)
+    return ""
+
+
+@app.get("/flashes")
+def flashes():
+    return jsonify(get_flashed_messages(with_categories=True))
+
+
+if __name__ == "__main__":
+    from werkzeug.serving import make_server
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    server = make_server("127.0.0.1", 0, app, fd=listener.fileno())
+    sys.stderr = open("/dev/null", "w")
+    server.serve_forever()

@@ -1,0 +1,149 @@
+//! A real Flask application and this layer side by side, one cookie between them.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use support::{Browser, Server, has};
+
+const KEY: &str = "the key that both of them know, and nobody else";
+
+/// Flask on a free port. Dropped, it is killed.
+struct Flask {
+    child: Child,
+    port: u16,
+}
+
+impl Flask {
+    fn start(python: &str, environment: &[(&str, &str)]) -> Self {
+        let app = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flask_app.py");
+        let mut child = Command::new(python)
+            .arg(app)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        Self { child, port: port.trim().parse().expect("Flask starts") }
+    }
+}
+
+impl Drop for Flask {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The example `playground`, which a full test run has built beside the tests.
+fn playground(environment: &[(&str, &str)]) -> Server {
+    let tests: PathBuf = std::env::current_exe().unwrap().parent().unwrap().into();
+    let mut command = Command::new(tests.parent().unwrap().join("examples/playground"));
+    command.current_dir(std::env::temp_dir()).envs(environment.iter().copied());
+    command
+        .env("ROCKET_PORT", "0")
+        .env("ROCKET_LOG_LEVEL", "normal")
+        .env("ROCKET_CLI_COLORS", "false");
+    Server::start_saying(command, "launched from http://")
+}
+
+/// One visitor of both.
+struct Visitor {
+    flask: Browser,
+    dewar: Browser,
+}
+
+#[derive(Clone, Copy)]
+enum At {
+    Flask,
+    Dewar,
+}
+
+impl Visitor {
+    fn new(flask: &Flask, dewar: &Server) -> Self {
+        Self { flask: Browser::new(flask.port), dewar: dewar.browser() }
+    }
+
+    fn ask(&self, at: At, method: &str, path: &str, body: &Value) -> Value {
+        let (browser, other) = match at {
+            At::Flask => (&self.flask, &self.dewar),
+            At::Dewar => (&self.dewar, &self.flask),
+        };
+        let kind = [("Content-Type", "application/json")];
+        let answer = browser.send(method, path, &kind, body.to_string().as_bytes()).unwrap();
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        other.cookie.replace(browser.cookie.borrow().clone());
+        serde_json::from_str(&answer.body).unwrap_or(Value::Null)
+    }
+
+    fn post(&self, at: At, path: &str) -> Value {
+        self.ask(at, "POST", path, &json!({}))
+    }
+
+    fn get(&self, at: At) -> Value {
+        self.ask(at, "GET", "/get", &Value::Null)
+    }
+}
+
+/// The interpreter that has Flask.
+fn python(test: &str) -> Option<String> {
+    let python = std::env::var("DEWAR_FLASK_PYTHON").ok();
+    has(python.is_some(), "a Python with Flask (DEWAR_FLASK_PYTHON)", test);
+    python
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_whichever_writes() {
+    let Some(python) = python("a_visitor_of_both_stays_signed_in_whichever_writes") else { return };
+    let settings = [("FLASK_SECRET_KEY", KEY), ("FLASK_SESSION_TYPE", "cookie")];
+    let (flask, dewar) = (Flask::start(&python, &settings), playground(&settings));
+    for (one, other) in [(At::Flask, At::Dewar), (At::Dewar, At::Flask)] {
+        let visitor = Visitor::new(&flask, &dewar);
+        let everything = json!({
+            "user": "gkf", "n": 41, "f": 1.5, "big": u64::MAX, "none": null, "yes": true,
+            "text": "é 😀 \u{2028} \" \\ </script>", "list": [1, [2, {"a": []}]], "map": {" t": 1},
+            "long": "x".repeat(1000),
+        });
+        visitor.ask(one, "POST", "/set", &everything);
+        assert_eq!(visitor.get(other), everything);
+        visitor.post(other, "/increment/n");
+        visitor.post(one, "/increment/n");
+        assert_eq!(visitor.get(other)["n"], 43);
+        visitor.post(other, "/permanent/1");
+        assert_eq!(visitor.get(one)["_permanent"], true);
+        visitor.post(one, "/pop/long");
+        assert!(visitor.get(other).get("long").is_none());
+        visitor.post(other, "/clear");
+        assert!(visitor.flask.cookie.borrow().is_none(), "the cookie is removed for both");
+        assert_eq!(visitor.get(one), json!({}));
+    }
+}
+
+#[test]
+fn keys_rotate_on_one_while_the_other_still_signs_with_the_old() {
+    let Some(python) = python("keys_rotate_on_one_while_the_other_still_signs_with_the_old") else {
+        return;
+    };
+    let old = [("FLASK_SECRET_KEY", KEY), ("FLASK_SESSION_TYPE", "cookie")];
+    let fallbacks = json!(["older still", KEY]).to_string();
+    let new = [
+        ("FLASK_SECRET_KEY", "the next key, which one of them has learnt already"),
+        ("FLASK_SECRET_KEY_FALLBACKS", &*fallbacks),
+        ("FLASK_SESSION_TYPE", "cookie"),
+    ];
+    let (flask, dewar) = (Flask::start(&python, &old), playground(&new));
+    let visitor = Visitor::new(&flask, &dewar);
+    visitor.ask(At::Flask, "POST", "/set", &json!({ "user": "gkf" }));
+    assert_eq!(visitor.get(At::Dewar)["user"], "gkf");
+    visitor.ask(At::Dewar, "POST", "/set", &json!({ "a": 1 }));
+    assert_eq!(visitor.get(At::Flask), json!({}), "Flask does not know the new key yet");
+
+    let (flask, dewar) = (Flask::start(&python, &new), playground(&old));
+    let visitor = Visitor::new(&flask, &dewar);
+    visitor.ask(At::Dewar, "POST", "/set", &json!({ "user": "gkf" }));
+    assert_eq!(visitor.get(At::Flask)["user"], "gkf");
+}
