@@ -33,12 +33,10 @@ struct Failures {
 }
 
 impl Failures {
-    /// How long after the last failure the next try may come: nothing, then 1, 2, 4 … seconds.
-    fn wait(self, limit: Limit) -> Duration {
-        match self.count.checked_sub(limit.free) {
-            None => Duration::ZERO,
-            Some(over) => Duration::from_secs(1 << over.min(16)).min(limit.longest),
-        }
+    /// How long after the last failure the next try may come: at once, then 1, 2, 4 … seconds.
+    fn wait(self, limit: Limit) -> Option<Duration> {
+        let over = self.count.checked_sub(limit.free)?;
+        Some(Duration::from_secs(1 << over.min(16)).min(limit.longest))
     }
 }
 
@@ -72,7 +70,7 @@ impl Throttle {
         let limits = self.limits(&state, account, address);
         let wait = limits.iter().filter_map(|(key, limit)| {
             let failures = state.failures.get(key).filter(|f| now - f.last < MEMORY)?;
-            (failures.last + failures.wait(*limit)).checked_duration_since(now)
+            (failures.last + failures.wait(*limit)?).checked_duration_since(now)
         });
         if let Some(wait) = wait.max().filter(|wait| !wait.is_zero()) {
             return Err(wait);
@@ -206,6 +204,14 @@ mod tests {
         throttle.succeeded("own", address(1));
         let left = (0..50).map(|i| throttle.begin_at(&format!("next{i}"), address(1), now));
         assert_eq!(left.filter(Result::is_ok).count(), 5);
+    }
+
+    #[test]
+    fn a_try_that_began_before_another_was_counted_waits_for_nothing() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        throttle.begin_at("one", address(1), now + Duration::from_millis(1)).unwrap();
+        assert_eq!(throttle.begin_at("other", address(1), now), Ok(()));
     }
 
     #[test]
