@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rocket::tokio::sync::Notify;
 
 /// How failures turn into waiting.
 #[derive(Clone, Copy, Debug)]
@@ -23,20 +25,36 @@ const ACCOUNT: Limit = Limit { free: 5, longest: Duration::from_secs(30) };
 const ADDRESS: Limit = Limit { free: 30, longest: Duration::from_secs(60) };
 /// Failures are forgotten after this long without another.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
-/// How many accounts and addresses are remembered, 24 bytes each.
+/// How long a try stands in line behind others that are being checked.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many accounts and addresses are remembered, 32 bytes each.
 const CAPACITY: usize = 50_000;
 
 #[derive(Clone, Copy, Debug)]
-struct Failures {
-    count: u32,
+struct Tries {
+    /// Failed in a row.
+    failed: u32,
+    /// Being checked now.
+    pending: u32,
+    /// The last failure.
     last: Instant,
 }
 
-impl Failures {
-    /// How long after the last failure the next try may come: at once, then 1, 2, 4 … seconds.
-    fn wait(self, limit: Limit) -> Option<Duration> {
-        let over = self.count.checked_sub(limit.free)?;
-        Some(Duration::from_secs(1 << over.min(16)).min(limit.longest))
+impl Tries {
+    fn new(now: Instant) -> Self {
+        Self { failed: 0, pending: 0, last: now }
+    }
+
+    /// How long until the next try: nothing at first, then 1, 2, 4 … seconds after each failure.
+    fn wait(self, limit: Limit, now: Instant) -> Option<Duration> {
+        let over = self.failed.checked_sub(limit.free)?;
+        let wait = Duration::from_secs(1 << over.min(16)).min(limit.longest);
+        (self.last + wait).checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+
+    /// Whether one more could fail without too many having been let through at once.
+    fn has_room(self, limit: Limit) -> bool {
+        self.pending == 0 || self.failed + self.pending < limit.free
     }
 }
 
@@ -46,90 +64,168 @@ pub struct Throttle {
     // Keys are keyed hashes: short, and of no use to whoever wants to fill one place.
     hasher: RandomState,
     state: Mutex<State>,
+    settled: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    failures: HashMap<u64, Failures>,
+    tries: HashMap<u64, Tries>,
     /// Pairs of account and address that have signed in.
     known: HashMap<u64, Instant>,
 }
 
+/// A try that is being checked. It counts as failed unless it is said to have succeeded or to have
+/// come to nothing.
+#[derive(Debug)]
+pub struct Attempt<'t> {
+    throttle: &'t Throttle,
+    account: u64,
+    address: u64,
+    pair: u64,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Outcome {
+    Failed,
+    Succeeded,
+    Void,
+}
+
+enum Verdict<'t> {
+    Begun(Attempt<'t>),
+    Later(Duration),
+    Full,
+}
+
 impl Throttle {
-    /// Counts a try at `account` from `address` as failed until [`succeeded`](Self::succeeded)
-    /// says otherwise, so that tries at the same time count as well; or tells how long to wait.
+    /// Begins a try at `account` from `address`. Where more are being checked than may fail at
+    /// once it stands in line, so that those who know the password get in however many they are.
     ///
     /// # Errors
     /// The time until the next try is taken.
-    pub fn begin(&self, account: &str, address: IpAddr) -> Result<(), Duration> {
-        self.begin_at(account, address, Instant::now())
-    }
-
-    fn begin_at(&self, account: &str, address: IpAddr, now: Instant) -> Result<(), Duration> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let limits = self.limits(&state, account, address);
-        let wait = limits.iter().filter_map(|(key, limit)| {
-            let failures = state.failures.get(key).filter(|f| now - f.last < MEMORY)?;
-            (failures.last + failures.wait(*limit)?).checked_duration_since(now)
-        });
-        if let Some(wait) = wait.max().filter(|wait| !wait.is_zero()) {
-            return Err(wait);
-        }
-        make_room(&mut state.failures, |failures| failures.last, now);
-        for (key, _) in limits {
-            let failures = state.failures.entry(key).or_insert(Failures { count: 0, last: now });
-            if now - failures.last >= MEMORY {
-                failures.count = 0;
+    pub async fn begin(&self, account: &str, address: IpAddr) -> Result<Attempt<'_>, Duration> {
+        let deadline = rocket::tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let settled = self.settled.notified();
+            rocket::tokio::pin!(settled);
+            settled.as_mut().enable();
+            match self.try_begin(account, address, Instant::now()) {
+                Verdict::Begun(attempt) => return Ok(attempt),
+                Verdict::Later(wait) => return Err(wait),
+                Verdict::Full => {}
             }
-            *failures = Failures { count: failures.count.saturating_add(1), last: now };
+            if rocket::tokio::time::timeout_at(deadline, settled).await.is_err() {
+                return Err(Duration::from_secs(1));
+            }
         }
-        Ok(())
     }
 
-    /// Takes back what [`begin`](Self::begin) counted: the account's failures are forgotten, the
-    /// address's are one fewer, for whoever guesses must not clear them with an account of his
-    /// own.
-    pub fn succeeded(&self, account: &str, address: IpAddr) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let [(account_key, _), (address_key, _)] = self.limits(&state, account, address);
-        state.failures.remove(&account_key);
-        if let Some(failures) = state.failures.get_mut(&address_key) {
-            failures.count = failures.count.saturating_sub(1);
+    fn try_begin(&self, account: &str, address: IpAddr, now: Instant) -> Verdict<'_> {
+        let mut state = self.state();
+        let pair = self.key(("pair", account, network(address)));
+        // Where somebody has signed in to the account before, others' failures do not count.
+        let account = match state.known.contains_key(&pair) {
+            true => pair,
+            false => self.key(("account", account)),
+        };
+        let address = self.key(("address", network(address)));
+        let limits = [(account, ACCOUNT), (address, ADDRESS)];
+        make_room(&mut state.tries, |tries| (tries.pending > 0, tries.last), now);
+        for (key, _) in limits {
+            let tries = state.tries.entry(key).or_insert(Tries::new(now));
+            if now.saturating_duration_since(tries.last) >= MEMORY {
+                tries.failed = 0;
+            }
         }
-        let now = Instant::now();
-        make_room(&mut state.known, |last| *last, now);
-        state.known.insert(self.pair(account, address), now);
+        let tries = |key: &u64| state.tries.get(key).copied().unwrap_or(Tries::new(now));
+        let wait = limits.iter().filter_map(|(key, limit)| tries(key).wait(*limit, now)).max();
+        if let Some(wait) = wait {
+            return Verdict::Later(wait);
+        }
+        if !limits.iter().all(|(key, limit)| tries(key).has_room(*limit)) {
+            return Verdict::Full;
+        }
+        for (key, _) in limits {
+            if let Some(tries) = state.tries.get_mut(&key) {
+                tries.pending += 1;
+            }
+        }
+        Verdict::Begun(Attempt { throttle: self, account, address, pair, outcome: Outcome::Failed })
     }
 
-    fn pair(&self, account: &str, address: IpAddr) -> u64 {
-        self.key(("pair", account, network(address)))
+    fn settle(&self, attempt: &Attempt<'_>, now: Instant) {
+        let mut state = self.state();
+        for key in [attempt.account, attempt.address] {
+            if let Some(tries) = state.tries.get_mut(&key) {
+                tries.pending = tries.pending.saturating_sub(1);
+                if attempt.outcome == Outcome::Failed {
+                    tries.failed = tries.failed.saturating_add(1);
+                    tries.last = now;
+                }
+            }
+        }
+        if attempt.outcome == Outcome::Succeeded {
+            // The address's failures stay: whoever guesses must not clear them with an account
+            // of his own.
+            if let Some(tries) = state.tries.get_mut(&attempt.account) {
+                tries.failed = 0;
+            }
+            make_room(&mut state.known, |last| (false, *last), now);
+            state.known.insert(attempt.pair, now);
+        }
+        drop(state);
+        self.settled.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(&self, of: impl Hash) -> u64 {
         self.hasher.hash_one(of)
     }
+}
 
-    fn limits(&self, state: &State, account: &str, address: IpAddr) -> [(u64, Limit); 2] {
-        let pair = self.pair(account, address);
-        let account = match state.known.contains_key(&pair) {
-            true => pair,
-            false => self.key(("account", account)),
-        };
-        [(account, ACCOUNT), (self.key(("address", network(address))), ADDRESS)]
+impl Attempt<'_> {
+    /// The password was right: the account's failures are forgotten.
+    pub fn succeeded(mut self) {
+        self.outcome = Outcome::Succeeded;
+    }
+
+    /// The password could not be checked, which is nobody's failure.
+    pub fn void(mut self) {
+        self.outcome = Outcome::Void;
     }
 }
 
-/// Forgets the older half when the map is full.
-fn make_room<T>(map: &mut HashMap<u64, T>, last: impl Fn(&T) -> Instant, now: Instant) {
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.throttle.settle(self, Instant::now());
+    }
+}
+
+/// Forgets the older half when the map is full, except what is in use.
+fn make_room<T>(
+    map: &mut HashMap<u64, T>,
+    use_and_time: impl Fn(&T) -> (bool, Instant),
+    now: Instant,
+) {
     if map.len() < CAPACITY {
         return;
     }
-    map.retain(|_, entry| now - last(entry) < MEMORY);
+    let recent = |entry: &T, since: Instant| {
+        let (in_use, last) = use_and_time(entry);
+        in_use || last > since
+    };
+    if let Some(since) = now.checked_sub(MEMORY) {
+        map.retain(|_, entry| recent(entry, since));
+    }
     if map.len() >= CAPACITY {
-        let mut times: Vec<_> = map.values().map(&last).collect();
+        let mut times: Vec<_> = map.values().map(|entry| use_and_time(entry).1).collect();
         let (_, median, _) = times.select_nth_unstable(CAPACITY / 2);
         let median = *median;
-        map.retain(|_, entry| last(entry) > median);
+        map.retain(|_, entry| recent(entry, median));
     }
 }
 
@@ -149,20 +245,45 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
+    /// A try that fails, if it is taken.
+    fn guess(
+        throttle: &Throttle,
+        account: &str,
+        from: IpAddr,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        match throttle.try_begin(account, from, now) {
+            Verdict::Begun(attempt) => {
+                throttle.settle(&attempt, now);
+                std::mem::forget(attempt);
+                Ok(())
+            }
+            Verdict::Later(wait) => Err(wait),
+            Verdict::Full => panic!("nothing else is being checked"),
+        }
+    }
+
+    fn sign_in(throttle: &Throttle, account: &str, from: IpAddr, now: Instant) {
+        match throttle.try_begin(account, from, now) {
+            Verdict::Begun(attempt) => attempt.succeeded(),
+            _ => panic!("not let in"),
+        }
+    }
+
     #[test]
     fn guessing_at_one_account_is_slowed_from_any_address() {
         let throttle = Throttle::default();
         let now = Instant::now();
-        let taken = (0..50).filter(|i| throttle.begin_at("gkf", address(*i), now).is_ok()).count();
+        let taken = (0..50).filter(|i| guess(&throttle, "gkf", address(*i), now).is_ok()).count();
         assert_eq!(taken, 5);
-        assert!(throttle.begin_at("other", address(99), now).is_ok());
+        assert!(guess(&throttle, "other", address(99), now).is_ok());
     }
 
     #[test]
     fn one_address_trying_many_accounts_is_slowed() {
         let throttle = Throttle::default();
         let now = Instant::now();
-        let tries = (0..99).map(|i| throttle.begin_at(&format!("user{i}"), address(1), now));
+        let tries = (0..99).map(|i| guess(&throttle, &format!("user{i}"), address(1), now));
         assert_eq!(tries.filter(Result::is_ok).count(), 30);
     }
 
@@ -172,10 +293,10 @@ mod tests {
         let mut now = Instant::now();
         let mut waits = Vec::new();
         for i in 0..20 {
-            if let Err(wait) = throttle.begin_at("gkf", address(i), now) {
+            if let Err(wait) = guess(&throttle, "gkf", address(i), now) {
                 waits.push(wait.as_secs());
                 now += wait;
-                assert!(throttle.begin_at("gkf", address(i), now).is_ok());
+                assert!(guess(&throttle, "gkf", address(i), now).is_ok());
             }
         }
         assert_eq!(waits[..7], [1, 2, 4, 8, 16, 30, 30]);
@@ -184,13 +305,13 @@ mod tests {
     #[test]
     fn the_owners_usual_address_is_not_kept_out_by_others() {
         let throttle = Throttle::default();
-        throttle.succeeded("gkf", address(1));
         let now = Instant::now();
+        sign_in(&throttle, "gkf", address(1), now);
         for i in 2..30 {
-            let _ = throttle.begin_at("gkf", address(i), now);
+            let _ = guess(&throttle, "gkf", address(i), now);
         }
-        assert!(throttle.begin_at("gkf", address(1), now).is_ok());
-        assert!(throttle.begin_at("gkf", address(40), now).is_err());
+        assert!(guess(&throttle, "gkf", address(1), now).is_ok());
+        assert!(guess(&throttle, "gkf", address(40), now).is_err());
     }
 
     #[test]
@@ -198,20 +319,41 @@ mod tests {
         let throttle = Throttle::default();
         let now = Instant::now();
         for i in 0..25 {
-            throttle.begin_at(&format!("victim{i}"), address(1), now).unwrap();
+            guess(&throttle, &format!("victim{i}"), address(1), now).unwrap();
         }
-        throttle.begin_at("own", address(1), now).unwrap();
-        throttle.succeeded("own", address(1));
-        let left = (0..50).map(|i| throttle.begin_at(&format!("next{i}"), address(1), now));
+        sign_in(&throttle, "own", address(1), now);
+        let left = (0..50).map(|i| guess(&throttle, &format!("next{i}"), address(1), now));
         assert_eq!(left.filter(Result::is_ok).count(), 5);
     }
 
     #[test]
-    fn a_try_that_began_before_another_was_counted_waits_for_nothing() {
+    fn what_could_not_be_checked_is_nobodys_failure() {
         let throttle = Throttle::default();
         let now = Instant::now();
-        throttle.begin_at("one", address(1), now + Duration::from_millis(1)).unwrap();
-        assert_eq!(throttle.begin_at("other", address(1), now), Ok(()));
+        for _ in 0..50 {
+            match throttle.try_begin("gkf", address(1), now) {
+                Verdict::Begun(attempt) => attempt.void(),
+                _ => panic!("not let in"),
+            }
+        }
+    }
+
+    #[rocket::async_test]
+    async fn many_who_know_the_password_all_get_in_and_guesses_at_once_do_not() {
+        let throttle = Throttle::default();
+        let right = (0..100).map(|_| async {
+            let attempt = throttle.begin("gkf", address(1)).await.unwrap();
+            rocket::tokio::task::yield_now().await;
+            attempt.succeeded();
+        });
+        rocket::futures::future::join_all(right).await;
+        let wrong = (0..100).map(|_| async {
+            let attempt = throttle.begin("other", address(2)).await;
+            rocket::tokio::task::yield_now().await;
+            attempt.is_ok()
+        });
+        let taken = rocket::futures::future::join_all(wrong).await;
+        assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 5);
     }
 
     #[test]
@@ -229,9 +371,8 @@ mod tests {
         let now = Instant::now();
         for i in 0..200_000_u32 {
             let spread = IpAddr::from((u128::from(i) << 64).to_be_bytes());
-            let _ =
-                throttle.begin_at(&i.to_string(), spread, now + Duration::from_micros(i.into()));
+            let _ = guess(&throttle, &i.to_string(), spread, now + Duration::from_micros(i.into()));
         }
-        assert!(throttle.state.lock().unwrap().failures.len() <= CAPACITY + 2);
+        assert!(throttle.state().tries.len() <= CAPACITY + 2);
     }
 }

@@ -81,17 +81,24 @@ pub async fn submit<'r>(
     };
     let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let name = name_key(form.username);
-    if let Err(wait) = throttle.begin(&name, address) {
-        let seconds = wait.as_secs() + 1;
-        log::warn!("sign-in from {address} is told to wait {seconds} s");
-        let error = format!("Too many attempts. Please try again in {seconds} seconds.");
-        let retry = Header::new("Retry-After", seconds.to_string());
-        return Ok(Answer::Slower(again(&form, error), retry));
-    }
-    let Ok(found) =
-        accounts.find_by_name(form.username).await.inspect_err(|error| log::error!("{error}"))
-    else {
-        return Ok(Answer::Failed(Status::ServiceUnavailable));
+    let attempt = match throttle.begin(&name, address).await {
+        Ok(attempt) => attempt,
+        Err(wait) => {
+            let seconds = wait.as_secs() + 1;
+            log::warn!("sign-in from {address} is told to wait {seconds} s");
+            let plural = if seconds == 1 { "" } else { "s" };
+            let error = format!("Too many attempts. Please try again in {seconds} second{plural}.");
+            let retry = Header::new("Retry-After", seconds.to_string());
+            return Ok(Answer::Slower(again(&form, error), retry));
+        }
+    };
+    let found = match accounts.find_by_name(form.username).await {
+        Ok(found) => found,
+        Err(error) => {
+            log::error!("{error}");
+            attempt.void();
+            return Ok(Answer::Failed(Status::ServiceUnavailable));
+        }
     };
     let (account, stored) = found.unzip();
     let password = match form.password.len() {
@@ -103,6 +110,7 @@ pub async fn submit<'r>(
         Ok(verdict) => verdict,
         Err(error) => {
             log::warn!("sign-in from {address}: {error}");
+            attempt.void();
             return Ok(Answer::Failed(Status::ServiceUnavailable));
         }
     };
@@ -111,7 +119,7 @@ pub async fn submit<'r>(
         log::info!("failed sign-in from {address}");
         return Ok(Answer::Wrong(again(&form, WRONG.into())));
     };
-    throttle.succeeded(&name, address);
+    attempt.succeeded();
     sign_in(session, &account, form.remember())?;
     log::info!("account {} signed in from {address}", account.id);
     if let (Verdict::RightButOld, Some(old)) = (verdict, stored)
