@@ -9,7 +9,7 @@ mod login;
 mod students;
 mod templates;
 
-use rocket::shield::{Frame, NoSniff, Permission, Shield};
+use rocket::shield::Shield;
 use rocket::{Build, Rocket, catchers, routes};
 
 pub use templates::fairing as templates;
@@ -35,10 +35,6 @@ pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
         .attach(gate::WireMethod)
         // After `Sessions`, so that the page which replaces a response has these headers too.
         .attach(headers::Headers)
-        .attach(
-            Shield::new()
-                .enable(Frame::Deny)
-                .enable(NoSniff::Enable)
-                .enable(Permission::blocked(rocket::shield::Feature::InterestCohort)),
-        )
+        // They include what Rocket's own shield would set, with other values.
+        .attach(Shield::new())
 }

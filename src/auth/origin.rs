@@ -19,10 +19,9 @@ pub fn is_cross_origin(request: &Request<'_>, trusted: &[String]) -> bool {
     if !origins.is_empty() && origins.iter().all(|origin| is_in(trusted, origin)) {
         return false;
     }
-    match headers.get_one("Sec-Fetch-Site") {
-        Some("same-origin" | "none") => return false,
-        Some(_) => return true,
-        None => {}
+    let mut sites = headers.get("Sec-Fetch-Site").peekable();
+    if sites.peek().is_some() {
+        return !sites.all(|site| matches!(site, "same-origin" | "none"));
     }
     let host = request.host().map(|host| host.to_string());
     origins.iter().any(|origin| {

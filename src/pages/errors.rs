@@ -1,7 +1,7 @@
 //! Every error as a page of the site.
 
 use rocket::http::{Method, Status};
-use rocket::response::Redirect;
+use rocket::response::{self, Redirect, Responder};
 use rocket::{Request, catch, uri};
 use serde::Serialize;
 
@@ -23,7 +23,10 @@ pub fn not_signed_in(request: &Request<'_>) -> Redirect {
 }
 
 #[catch(default)]
-pub fn default(status: Status, _request: &Request<'_>) -> (Status, Page<impl Serialize + use<>>) {
+pub fn default(
+    status: Status,
+    _request: &Request<'_>,
+) -> (Status, Strict<Page<impl Serialize + use<>>>) {
     let (title, message) = match status.code {
         400 => ("Bad request", "The server did not understand this request."),
         403 => {
@@ -45,5 +48,16 @@ pub fn default(status: Status, _request: &Request<'_>) -> (Status, Page<impl Ser
         500..600 => ("Server error", "Something went wrong on the server."),
         _ => ("Error", "The server cannot answer this request."),
     };
-    (status, Page("error.html", ErrorPage { code: status.code, title, message }))
+    (status, Strict(Page("error.html", ErrorPage { code: status.code, title, message })))
+}
+
+/// An answer with the constant headers, whether Rocket runs its fairings on it or not.
+pub struct Strict<T>(T);
+
+impl<'r, T: Responder<'r, 'static>> Responder<'r, 'static> for Strict<T> {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let mut response = self.0.respond_to(request)?;
+        super::headers::set_constant(&mut response);
+        Ok(response)
+    }
 }

@@ -3,6 +3,7 @@
 //! Routes of their own, before all others: each answers with an error or passes the request on.
 
 use rocket::fairing::{Fairing, Info, Kind};
+use rocket::form::Form;
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
@@ -40,6 +41,9 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         log::warn!("refused a {} from another site to {}", request.method(), request.uri().path());
         return Some(Status::Forbidden);
     }
+    if request.local_cache(|| NamesItsMethod(false)).0 {
+        return Some(Status::BadRequest);
+    }
     None
 }
 
@@ -53,9 +57,15 @@ impl Handler for Gate {
     }
 }
 
-/// Undoes Rocket's treatment of a form that begins with `_method`, by which a page of another site
-/// could choose the method that the checks see: what is on the wire counts.
+/// Keeps a form that begins with a field `_method` from choosing the method that the checks and the
+/// routes see, as Rocket lets it.
+///
+/// Where the method is the one that the form names, it may be the form's doing, and what was on the
+/// wire cannot be told any more: such a request is checked as the `POST` it most likely was, and
+/// refused.
 pub struct WireMethod;
+
+struct NamesItsMethod(bool);
 
 #[rocket::async_trait]
 impl Fairing for WireMethod {
@@ -64,10 +74,17 @@ impl Fairing for WireMethod {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
-        const FIELD: &[u8] = b"_method=";
-        let is_form = request.content_type().is_some_and(|kind| kind.is_form());
-        if is_form && data.peek(FIELD.len()).await.starts_with(FIELD) {
+        if request.method() == Method::Post || !request.content_type().is_some_and(|t| t.is_form())
+        {
+            return;
+        }
+        // As much as Rocket looks at, read as Rocket reads it.
+        let start = data.peek("_method=delete".len()).await;
+        let first = std::str::from_utf8(start).ok().and_then(|form| Form::values(form).next());
+        let named = first.filter(|field| field.name == "_method").map(|field| field.value.parse());
+        if named == Some(Ok(request.method())) {
             request.set_method(Method::Post);
+            request.local_cache(|| NamesItsMethod(true));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The headers that every answer carries and `Shield` has not.
+//! The headers that every answer carries.
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
@@ -25,33 +25,41 @@ impl Fairing for Headers {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        for (name, value) in [
-            ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-            ("Referrer-Policy", "same-origin"),
-            ("Cross-Origin-Opener-Policy", "same-origin"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
-        ] {
-            response.set_raw_header(name, value);
-        }
-        // Whatever is not a file may be somebody's own.
-        if !response.headers().contains("Cache-Control") {
-            response.set_raw_header("Cache-Control", "no-store");
-        }
+        set_constant(response);
         if response.status() == Status::ServiceUnavailable
             && !response.headers().contains("Retry-After")
         {
             response.set_raw_header("Retry-After", "2");
         }
-        let signing_out = request.route().is_some_and(|route| route.uri.path() == "/logout");
-        if signing_out && response.headers().contains("Set-Cookie") {
-            response.adjoin_raw_header("Set-Cookie", FORGET_PAGES);
-        }
-        let secure = request
-            .rocket()
-            .state::<Live>()
-            .is_some_and(|config| config.get().sessions.cookie.secure);
+        let config = request.rocket().state::<Live>().map(Live::get);
+        let secure = config.is_some_and(|config| config.sessions.cookie.secure);
         if secure {
             response.set_raw_header("Strict-Transport-Security", "max-age=31536000");
         }
+        let signing_out = request.route().is_some_and(|route| route.uri.path() == "/logout");
+        if signing_out && response.headers().contains("Set-Cookie") {
+            let secure = if secure { "; Secure" } else { "" };
+            response.adjoin_raw_header("Set-Cookie", format!("{FORGET_PAGES}{secure}"));
+        }
+    }
+}
+
+/// What does not depend on the request. Rocket runs no fairing on its answer to a request that it
+/// cannot read, so the error page sets these by itself.
+pub fn set_constant(response: &mut Response<'_>) {
+    for (name, value) in [
+        ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+        ("Referrer-Policy", "same-origin"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Permissions-Policy", "interest-cohort=()"),
+    ] {
+        response.set_raw_header(name, value);
+    }
+    // Whatever is not a file may be somebody's own.
+    if !response.headers().contains("Cache-Control") {
+        response.set_raw_header("Cache-Control", "no-store");
     }
 }

@@ -150,7 +150,8 @@ fn again<'r>(form: &Credentials<'r>, error: String) -> Login<'r> {
 }
 
 fn status_of(errors: &Errors<'_>) -> Status {
-    let too_large = |kind: &ErrorKind<'_>| matches!(kind, ErrorKind::InvalidLength { .. });
+    let too_large =
+        |kind: &ErrorKind<'_>| matches!(kind, ErrorKind::InvalidLength { max: Some(_), .. });
     match errors.iter().any(|error| too_large(&error.kind)) {
         true => Status::PayloadTooLarge,
         false => Status::UnprocessableEntity,

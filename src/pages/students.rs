@@ -45,7 +45,8 @@ pub async fn brief_introduction(
     page: Option<u64>,
     students: &State<Students>,
 ) -> Result<Page<ListPage>, Status> {
-    let q: String = q.unwrap_or_default().trim().chars().take(MAX_SEARCH).collect();
+    let q: String =
+        q.unwrap_or_default().trim().chars().filter(|c| !c.is_control()).take(MAX_SEARCH).collect();
     let page = page.unwrap_or(1).max(1);
     let listing = students.list(&q, page, PER_PAGE).await.map_err(unavailable)?;
     let pages = listing.total.div_ceil(PER_PAGE).max(1);

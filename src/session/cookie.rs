@@ -123,10 +123,12 @@ pub enum Sent<'a> {
 /// Looks one cookie up in a request's headers; the name must match byte for byte.
 pub fn find<'r>(headers: &'r HeaderMap<'_>, name: &str) -> Sent<'r> {
     let mut found = Sent::Nothing;
-    let values = headers.get("Cookie").flat_map(parse).filter(|(key, _)| *key == name);
+    let values = headers
+        .get("Cookie")
+        .flat_map(parse)
+        .filter(|(key, value)| *key == name && !value.is_empty());
     for (_, value) in values {
         found = match found {
-            Sent::Nothing if value.is_empty() => Sent::Nothing,
             Sent::Nothing => Sent::One(value),
             Sent::One(first) if first == value => Sent::One(first),
             Sent::One(_) | Sent::Conflict => return Sent::Conflict,

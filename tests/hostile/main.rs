@@ -1,13 +1,25 @@
 //! What is malformed, oversized or hostile gets a clear answer, and everybody else is served.
 
-mod bodies;
-mod cookies;
-mod headers;
-mod login;
-mod raw;
-mod requests;
+mod answers;
+mod content;
+mod forgery;
+mod forms;
+mod framing;
+mod garbage;
+mod guessing;
+mod identity;
+mod log;
+mod parameters;
+mod paths;
+mod planted;
+mod redirects;
+mod set_cookie;
+mod shared;
+mod siege;
+mod signing_in;
 #[path = "../support/mod.rs"]
 mod support;
+mod wire;
 
 use support::{Browser, Server, Site};
 
@@ -30,13 +42,6 @@ impl Victim {
 
     fn port(&self) -> u16 {
         self.server.port
-    }
-
-    /// After whatever was done to it the server must still serve, and must not have panicked.
-    fn is_unharmed(&self) {
-        self.server.signed_in();
-        let log = self.server.log();
-        assert!(!log.contains("panicked"), "{log}");
     }
 
     fn live_sessions(&self) -> u64 {
