@@ -200,6 +200,8 @@ impl Students {
 }
 
 fn list_all(connection: &Connection, offset: u64, limit: u64) -> rusqlite::Result<Listing> {
+    // The count and the page are of one moment.
+    let connection = connection.unchecked_transaction()?;
     let total = connection
         .prepare_cached("SELECT count(*) FROM students")?
         .query_row([], |row| row.get(0))?;
@@ -229,6 +231,7 @@ fn list_matching(
     let exact = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let id: Option<i64> = search.trim().parse().ok();
     let wanted = params![format!("%{exact}%"), id, format!("%{loose}%")];
+    let connection = connection.unchecked_transaction()?;
     let total = connection
         .prepare_cached(&format!("SELECT count(*) {matching}"))?
         .query_row(wanted, |row| row.get(0))?;
