@@ -37,6 +37,8 @@ fn the_demo_needs_no_files_and_shows_the_labels() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = support::dewar(&["demo", "--port", "0"]);
     command.current_dir(dir.path());
+    // Nor does it listen to what is configured for another server.
+    command.env("FLASK_DATABASE", dir.path().join("real.db")).env("ROCKET_PORT", "1");
     let server = support::Server::start(command);
     let browser = server.browser();
     let answer = browser.post("/login", &[("username", "gkf"), ("password", "123")]);

@@ -1,5 +1,9 @@
 //! `dewar demo`: a server with something to see, and nothing left behind.
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use figment::Figment;
 use rocket::fairing::AdHoc;
 
@@ -21,6 +25,7 @@ const NAME: &str = "gkf";
 const PASSWORD: &str = "123";
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    without_configuration()?;
     let dir = tempfile::Builder::new().prefix("dewar-demo-").tempdir()?;
     let database = dir.path().join("demo.db");
     fill(&database)?;
@@ -40,6 +45,25 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             })
         }))
     })
+}
+
+/// Starts this program anew without the variables that configure it, if there are any: the demo
+/// must never open somebody's real database.
+fn without_configuration() -> Result<(), Failure> {
+    let configures = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("FLASK_") || name.starts_with("ROCKET_")
+    };
+    let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).filter(configures).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut again = Command::new(std::env::current_exe()?);
+    again.args(std::env::args_os().skip(1));
+    for name in names {
+        again.env_remove(name);
+    }
+    Err(again.exec().into())
 }
 
 fn fill(database: &std::path::Path) -> Result<(), Failure> {
