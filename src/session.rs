@@ -48,7 +48,7 @@ mod value;
 
 pub use cookie::{CookieSettings, SameSite};
 #[cfg(feature = "app")]
-pub(crate) use date::rfc3339;
+pub(crate) use date::{rfc3339, unix_now};
 pub use error::Error;
 pub use fairing::{Sessions, SetupError};
 pub use flash::FlashMessage;

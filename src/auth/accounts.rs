@@ -1,12 +1,12 @@
 //! The table of accounts.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::password::PasswordHash;
 use crate::db::Db;
+use crate::session::unix_now;
 use crate::sqlite::{Database, Error};
 
 /// The longest account name, in characters.
@@ -126,6 +126,19 @@ impl Accounts {
             .await
     }
 
+    /// The number of the account of a name, for the commands.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn id_of(&self, name: &str) -> Result<Option<i64>, Error> {
+        let key = name_key(name);
+        self.database.read_blocking(|connection| {
+            connection
+                .query_row("SELECT id FROM accounts WHERE name_key = ?1", [&key], |row| row.get(0))
+                .optional()
+        })
+    }
+
     /// All accounts, by name.
     ///
     /// # Errors
@@ -145,7 +158,7 @@ impl Accounts {
     /// When the database cannot be written.
     pub fn add(&self, name: &str, password: PasswordHash) -> Result<Outcome, Error> {
         let (name, key) = (name.to_owned(), name_key(name));
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let created = unix_now();
         let added = self.database.write_blocking(move |connection| {
             connection.execute(
                 "INSERT INTO accounts (name, name_key, password_hash, created) \

@@ -1,16 +1,14 @@
 //! `dewar cookie …`: looking into Flask's session cookies, and making them.
 
 use std::io::Read;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
-use crate::session::Map;
 use crate::session::codec::tagged;
-use crate::session::rfc3339;
 use crate::session::signing::{self, Rejected, SESSION_SALT, Signer};
+use crate::session::{Map, rfc3339, unix_now};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -55,7 +53,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 true => configured(context)?,
                 false => secret_key,
             };
-            decode(&cookie, &keys, at.unwrap_or_else(now), tagged)
+            decode(&cookie, &keys, at.unwrap_or_else(unix_now), tagged)
         }
         Command::Encode { secret_key, at } => {
             let keys = match secret_key {
@@ -66,7 +64,8 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
             std::io::stdin().read_to_string(&mut text)?;
             let values = read_tagged(&text)?;
             let payload = tagged::encode(&values).map_err(Failure::failed)?;
-            let cookie = signing::sign(payload.as_bytes(), &signer(&keys), at.unwrap_or_else(now));
+            let cookie =
+                signing::sign(payload.as_bytes(), &signer(&keys), at.unwrap_or_else(unix_now));
             terminal::print(&(cookie + "\n"))
         }
     }
@@ -90,11 +89,6 @@ fn signer(keys: &[String]) -> Signer {
     // The fallbacks are tried from the last.
     let fallbacks: Vec<_> = keys.iter().skip(1).rev().map(key).collect();
     Signer::new(keys.first().map(key).as_deref().unwrap_or_default(), &fallbacks, SESSION_SALT)
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(since).unwrap_or(i64::MAX)
 }
 
 fn read_tagged(text: &str) -> Result<Map, Failure> {

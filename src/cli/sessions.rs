@@ -51,6 +51,7 @@ pub enum Command {
 struct Desk {
     store: Arc<dyn Store>,
     prefix: String,
+    accounts: Accounts,
     names: HashMap<i64, String>,
     runtime: Runtime,
 }
@@ -65,11 +66,12 @@ impl Desk {
                     .into(),
             )
         })?;
-        let accounts = Accounts::new(&context.db()?).list()?;
+        let accounts = Accounts::new(&context.db()?);
         Ok(Self {
             store,
             prefix: settings.key_prefix,
-            names: accounts.into_iter().map(|account| (account.id, account.name)).collect(),
+            names: accounts.list()?.into_iter().map(|account| (account.id, account.name)).collect(),
+            accounts,
             runtime: Builder::new_current_thread().enable_all().build()?,
         })
     }
@@ -98,10 +100,7 @@ impl Desk {
     }
 
     fn account(&self, name: &str) -> Result<i64, Failure> {
-        use crate::auth::accounts::name_key;
-        let wanted = name_key(name);
-        let found = self.names.iter().find(|(_, known)| name_key(known) == wanted);
-        found.map(|(id, _)| *id).ok_or_else(|| no_such_account(name))
+        self.accounts.id_of(name)?.ok_or_else(|| no_such_account(name))
     }
 }
 

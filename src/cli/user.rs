@@ -61,7 +61,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 return Err(Failure::Usage(problem));
             }
             let accounts = Accounts::new(&context.db()?);
-            if accounts.list()?.iter().any(|known| same_name(&known.name, &name)) {
+            if accounts.id_of(&name)?.is_some() {
                 return Err(name_taken(&name));
             }
             let hash = password::hash(&terminal::new_password(password_stdin)?)?;
@@ -70,7 +70,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Passwd { name, password_stdin } => {
             let accounts = Accounts::new(&context.db()?);
-            if !accounts.list()?.iter().any(|known| same_name(&known.name, &name)) {
+            if accounts.id_of(&name)?.is_none() {
                 return Err(no_such_account(&name));
             }
             let hash = password::hash(&terminal::new_password(password_stdin)?)?;
@@ -125,11 +125,6 @@ fn list(context: &Context) -> Result<(), Failure> {
         })
         .collect();
     terminal::print_table(["ID", "NAME", "STATE", "CREATED (UTC)"], &rows)
-}
-
-fn same_name(a: &str, b: &str) -> bool {
-    use crate::auth::accounts::name_key;
-    name_key(a) == name_key(b)
 }
 
 pub fn name_taken(name: &str) -> Failure {

@@ -4,7 +4,7 @@ mod cookie;
 mod server;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use rocket::http::HeaderMap;
 
@@ -134,9 +134,4 @@ impl Backend {
 /// When the browser is to forget the cookie; `None` for when it ends.
 fn expiry(settings: &Settings, values: &Map) -> Option<SystemTime> {
     is_permanent(values).then(|| SystemTime::now() + settings.lifetime)
-}
-
-fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(since).unwrap_or(i64::MAX)
 }

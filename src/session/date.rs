@@ -1,8 +1,16 @@
 //! Points in time as text: RFC 3339 for people and programs, RFC 9110 for headers and Flask.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// The system's time in whole seconds since 1970.
+pub fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(since).unwrap_or(i64::MAX)
+}
 
 /// A moment in UTC by the Gregorian calendar.
 struct Civil {

@@ -2,10 +2,11 @@
 
 use rocket::http::HeaderMap;
 
-use super::{CookieChange, Plan, Settled, Stored, expiry, unix_now};
+use super::{CookieChange, Plan, Settled, Stored, expiry};
 use crate::session::codec::tagged;
 use crate::session::cookie::{self, Sent};
 use crate::session::data::is_permanent;
+use crate::session::date::unix_now;
 use crate::session::error::Error;
 use crate::session::settings::{Oversize, Settings};
 use crate::session::signing::{self, Rejected, Signer};
