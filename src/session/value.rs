@@ -1,6 +1,7 @@
 //! What a session can hold: the values that travel between Rust, Python and the stores.
 
 mod de;
+mod exact;
 mod ser;
 
 use std::fmt;
@@ -10,7 +11,6 @@ use indexmap::{Equivalent, IndexMap};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 
-use super::date::rfc3339;
 pub use ser::ValueError;
 
 /// How deep lists and maps may nest, in a session as in a stored record.
@@ -193,30 +193,6 @@ impl Hash for Value {
             Self::Map(map) => map.len().hash(state),
             Self::Timestamp { seconds, nanoseconds } => (seconds, nanoseconds).hash(state),
             Self::Extension(kind, bytes) => (kind, bytes).hash(state),
-        }
-    }
-}
-
-impl Serialize for Value {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Int(value) => match (i64::try_from(*value), u64::try_from(*value)) {
-                (Ok(small), _) => serializer.serialize_i64(small),
-                (_, Ok(large)) => serializer.serialize_u64(large),
-                _ => serializer.serialize_i128(*value),
-            },
-            Self::Float(value) => serializer.serialize_f64(*value),
-            Self::BigInt(number) => serializer.serialize_str(number.as_str()),
-            Self::Str(text) | Self::Markup(text) => serializer.serialize_str(text),
-            Self::Uuid(uuid) => serializer.collect_str(uuid),
-            Self::Bytes(bytes) | Self::Extension(_, bytes) => serializer.serialize_bytes(bytes),
-            Self::List(items) | Self::Tuple(items) => items.serialize(serializer),
-            Self::Map(map) => map.serialize(serializer),
-            Self::Timestamp { seconds, nanoseconds } => {
-                serializer.serialize_str(&rfc3339(*seconds, *nanoseconds))
-            }
         }
     }
 }

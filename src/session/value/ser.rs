@@ -7,7 +7,7 @@ use serde::ser::{
     SerializeTuple, SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::{MAX_DEPTH, Map, Value};
+use super::{MAX_DEPTH, Map, Value, exact};
 
 /// Why a value could not be turned into another type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,11 +29,17 @@ impl serde::de::Error for ValueError {
 #[derive(Clone, Copy)]
 pub(super) struct ValueSerializer {
     depth: usize,
+    exact: bool,
 }
 
 impl ValueSerializer {
     pub(super) fn new() -> Self {
-        Self { depth: 0 }
+        Self { depth: 0, exact: false }
+    }
+
+    /// For what has a form for people and another that is exact.
+    pub(super) fn exact(self) -> Self {
+        Self { exact: true, ..self }
     }
 
     fn deeper(self) -> Result<Self, ValueError> {
@@ -41,7 +47,7 @@ impl ValueSerializer {
             MAX_DEPTH.. => Err(ValueError::custom(format!(
                 "lists and maps nest deeper than {MAX_DEPTH} levels"
             ))),
-            depth => Ok(Self { depth: depth + 1 }),
+            depth => Ok(Self { depth: depth + 1, ..self }),
         }
     }
 
@@ -146,12 +152,16 @@ impl Serializer for ValueSerializer {
         Ok(Value::from(variant))
     }
 
+    fn is_human_readable(&self) -> bool {
+        !self.exact
+    }
+
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _name: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<Value, ValueError> {
-        value.serialize(self)
+        exact::from_newtype(name, value, self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
