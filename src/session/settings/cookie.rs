@@ -13,17 +13,13 @@ pub(super) fn read(reader: &mut Reader) -> CookieSettings {
         );
     }
 
-    let domain = reader
-        .text("SESSION_COOKIE_DOMAIN")
-        .map(|domain| domain.split(':').next().unwrap_or_default().trim_start_matches('.').into())
-        .filter(|domain: &String| !domain.is_empty());
-    let host = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
-    if domain.as_ref().is_some_and(|domain| !domain.bytes().all(host)) {
-        reader.refuse(
-            "SESSION_COOKIE_DOMAIN",
-            "must be a host name in ASCII, such as \"example.org\" (punycode for others)",
-        );
+    let domain = reader.text("SESSION_COOKIE_DOMAIN").filter(|domain| !domain.is_empty());
+    let ascii = domain.as_deref().map(host_in_ascii);
+    if ascii == Some(None) {
+        let remedy = "must be a host name, such as \"example.org\"";
+        reader.refuse("SESSION_COOKIE_DOMAIN", remedy);
     }
+    let domain = ascii.flatten();
 
     let (path_key, path) = ["SESSION_COOKIE_PATH", "APPLICATION_ROOT"]
         .into_iter()
@@ -87,4 +83,16 @@ pub(super) fn read(reader: &mut Reader) -> CookieSettings {
         same_site,
         partitioned,
     }
+}
+
+/// The host as the attribute names it: without port and leading dots, and what is not ASCII in
+/// punycode, as browsers have it.
+fn host_in_ascii(domain: &str) -> Option<String> {
+    let host = domain.split(':').next().unwrap_or_default().trim_start_matches('.');
+    let ascii = match host.is_ascii() {
+        true => host.to_owned(),
+        false => idna::domain_to_ascii(host).ok()?,
+    };
+    let part = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    (!ascii.is_empty() && ascii.bytes().all(part)).then_some(ascii)
 }
