@@ -51,6 +51,17 @@ async fn increment(session: &Session, key: &str) -> Answer {
     all(session)
 }
 
+#[post("/flash/<category>/<message>")]
+fn flash(session: &Session, category: &str, message: &str) {
+    session.flash(message, category);
+}
+
+#[get("/flashes")]
+fn flashes(session: &Session) -> Json<Value> {
+    let messages = session.flashed_messages(&[]).into_iter();
+    Json(messages.map(|flash| json!([flash.category, flash.message])).collect())
+}
+
 #[post("/regenerate")]
 fn regenerate(session: &Session) -> Answer {
     session.regenerate();
@@ -61,5 +72,5 @@ fn regenerate(session: &Session) -> Answer {
 fn rocket() -> _ {
     rocket::build()
         .attach(Sessions::fairing())
-        .mount("/", routes![get, set, pop, clear, permanent, increment, regenerate])
+        .mount("/", routes![get, set, pop, clear, permanent, increment, flash, flashes, regenerate])
 }

@@ -33,7 +33,7 @@
 
 mod backend;
 pub mod codec;
-mod cookie;
+pub mod cookie;
 mod data;
 mod date;
 mod error;

@@ -117,6 +117,11 @@ fn a_visitor_of_both_stays_signed_in_whichever_writes() {
         assert_eq!(visitor.get(one)["_permanent"], true);
         visitor.post(one, "/pop/long");
         assert!(visitor.get(other).get("long").is_none());
+        visitor.post(one, "/flash/error/Lost");
+        visitor.post(other, "/flash/info/Found");
+        let flashes = visitor.ask(one, "GET", "/flashes", &Value::Null);
+        assert_eq!(flashes, json!([["error", "Lost"], ["info", "Found"]]));
+        assert_eq!(visitor.ask(other, "GET", "/flashes", &Value::Null), json!([]));
         visitor.post(other, "/clear");
         assert!(visitor.flask.cookie.borrow().is_none(), "the cookie is removed for both");
         assert_eq!(visitor.get(one), json!({}));

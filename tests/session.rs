@@ -394,3 +394,52 @@ async fn a_session_too_large_for_its_cookie_is_sent_or_refused_as_set() {
     assert_eq!((refused.status, refused.set_cookie), (Status::InternalServerError, None));
     assert_eq!(strict.post("/noise/2000", "").await.status, Status::Ok);
 }
+
+#[rocket::async_test]
+async fn an_eager_session_is_opened_and_refreshed_on_every_request() {
+    let app = App::new("SESSION_EAGER = true").await;
+    let cookie = app.session_with("a", 1).await;
+    for path in ["/plain", "/nowhere"] {
+        let answer = app.get(path, &cookie).await;
+        assert!(answer.set_cookie.unwrap().starts_with(&cookie), "{path}");
+        assert_eq!(answer.vary.as_deref(), Some("Cookie"), "{path}");
+        let stranger = app.get(path, "").await;
+        assert_eq!((stranger.set_cookie, stranger.vary), (None, None), "{path}");
+    }
+}
+
+#[rocket::async_test]
+async fn an_eager_session_that_cannot_be_read_stops_only_who_asks_for_it() {
+    let app = App::new("SESSION_EAGER = true").await;
+    let cookie = app.session_with("a", 1).await;
+    app.store.break_down(true);
+    let answer = app.get("/plain", &cookie).await;
+    assert_eq!((answer.status, &*answer.body, answer.set_cookie), (Status::Ok, "plain", None));
+    assert_eq!(app.get("/get/a", &cookie).await.status, Status::ServiceUnavailable);
+    app.store.break_down(false);
+    assert_eq!(app.get("/get/a", &cookie).await.body, "1");
+}
+
+#[rocket::async_test]
+async fn a_change_inside_a_value_is_saved_along_with_a_refresh_and_not_alone() {
+    let app = App::new("SESSION_PERMANENT = false").await;
+    let cookie = app.session_with("a", 1).await;
+    let answer = app.post("/mutate/a", &cookie).await;
+    assert_eq!((answer.status, answer.set_cookie), (Status::Ok, None));
+    assert_eq!(app.get("/get/a", &cookie).await.body, "2");
+
+    app.reload("SESSION_REFRESH_EACH_REQUEST = false").unwrap();
+    app.post("/mutate/a", &cookie).await;
+    assert_eq!(app.get("/get/a", &cookie).await.body, "2");
+    assert_eq!(app.post("/mutate/b", "").await.set_cookie, None);
+}
+
+#[rocket::async_test]
+async fn a_session_marked_as_modified_sends_its_cookie_again() {
+    let app = App::new("SESSION_PERMANENT = false\nSESSION_REFRESH_EACH_REQUEST = false").await;
+    let cookie = app.session_with("a", 1).await;
+    assert_eq!(app.get("/get/a", &cookie).await.set_cookie, None);
+    let marked = app.post("/mark/true", &cookie).await.set_cookie.unwrap();
+    assert_eq!(cookie_of(&marked), cookie);
+    assert_eq!(app.post("/mark/false", &cookie).await.set_cookie, None);
+}

@@ -87,6 +87,7 @@ fn effective(key: &str, config: &Config) -> String {
         "SESSION_PERMANENT" => sessions.permanent.to_string(),
         "PERMANENT_SESSION_LIFETIME" => format!("{} seconds", sessions.lifetime.as_secs_f64()),
         "SESSION_REFRESH_EACH_REQUEST" => sessions.refresh_each_request.to_string(),
+        "SESSION_EAGER" => sessions.eager.to_string(),
         "SESSION_TOUCH_INTERVAL" => format!("{} seconds", sessions.touch_interval.as_secs_f64()),
         "SESSION_KEY_PREFIX" => text(&sessions.key_prefix),
         "SESSION_ID_LENGTH" => format!("{} bytes", sessions.id_length),

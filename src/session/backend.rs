@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use rocket::http::HeaderMap;
 
-use super::data::{Change, is_permanent};
+use super::data::{Change, is_empty, is_permanent};
 use super::error::Error;
 use super::settings::{Settings, StoreSettings};
 use super::signing::{SESSION_SALT, Signer};
@@ -122,6 +122,16 @@ impl Backend {
         match self {
             Self::Cookie(cookie) => cookie.commit(plan),
             Self::Server(server) => server.commit(plan).await,
+        }
+    }
+
+    /// Whether the values count as no session: Flask-Session does not count [`PERMANENT`] alone.
+    ///
+    /// [`PERMANENT`]: super::data::PERMANENT
+    pub(super) fn is_empty(&self, values: &Map) -> bool {
+        match self {
+            Self::Cookie(_) => values.is_empty(),
+            Self::Server(_) => is_empty(values),
         }
     }
 

@@ -110,7 +110,7 @@ fn encode_path(path: &str) -> Cow<'_, str> {
 
 /// What a request's `Cookie` headers say of one name.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Sent<'a> {
+pub(super) enum Sent<'a> {
     /// There is no such cookie, or it is empty.
     Nothing,
     /// One value, however often.
@@ -121,7 +121,7 @@ pub enum Sent<'a> {
 }
 
 /// Looks one cookie up in a request's headers; the name must match byte for byte.
-pub fn find<'r>(headers: &'r HeaderMap<'_>, name: &str) -> Sent<'r> {
+pub(super) fn find<'r>(headers: &'r HeaderMap<'_>, name: &str) -> Sent<'r> {
     let mut found = Sent::Nothing;
     let values = headers
         .get("Cookie")

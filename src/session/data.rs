@@ -71,7 +71,7 @@ impl Change {
                 *values = Map::from_iter([(Value::from(PERMANENT), permanent)]);
             }
             Self::Flash(category, message) => {
-                let flash = Value::List(vec![category.as_str().into(), message.as_str().into()]);
+                let flash = Value::Tuple(vec![category.as_str().into(), message.as_str().into()]);
                 match values.get_mut(FLASHES) {
                     Some(Value::List(flashes)) => flashes.push(flash),
                     _ => {
@@ -167,7 +167,7 @@ mod tests {
         let mut stored = Map::new();
         replay(&mut stored, &[flash("shown"), flash("new"), Change::TakeFlashes(1)]).unwrap();
         let Some(Value::List(left)) = stored.get(FLASHES) else { panic!("no flashes left") };
-        assert_eq!(left, &[Value::List(vec!["message".into(), "new".into()])]);
+        assert_eq!(left, &[Value::Tuple(vec!["message".into(), "new".into()])]);
         Change::TakeFlashes(1).apply(&mut stored).unwrap();
         assert!(is_empty(&stored));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use figment::Figment;
 use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Header, Status};
-use rocket::{Build, Catcher, Orbit, Request, Response, Rocket};
+use rocket::{Build, Catcher, Data, Orbit, Request, Response, Rocket};
 
 use super::backend::Backend;
 use super::error::Error;
@@ -129,7 +129,7 @@ impl Sessions {
 #[rocket::async_trait]
 impl Fairing for Sessions {
     fn info(&self) -> Info {
-        let kind = Kind::Ignite | Kind::Liftoff | Kind::Response | Kind::Singleton;
+        let kind = Kind::Ignite | Kind::Liftoff | Kind::Request | Kind::Response | Kind::Singleton;
         Info { name: "Sessions", kind }
     }
 
@@ -151,6 +151,14 @@ impl Fairing for Sessions {
                 () = shutdown => {}
             }
         });
+    }
+
+    /// With `SESSION_EAGER` every request has its session opened, so that each restarts its
+    /// lifetime. What cannot be opened fails where somebody asks for it.
+    async fn on_request(&self, request: &mut Request<'_>, _data: &mut Data<'_>) {
+        if self.backend().is_ok_and(|backend| backend.settings().eager) {
+            let _ = Session::of(request).await;
+        }
     }
 
     /// Flask's table: untouched, nothing; looked at, `Vary: Cookie`; changed, saved and the
@@ -177,7 +185,7 @@ impl Fairing for Sessions {
                 *response = error_page(error.status(), request).await;
                 after_failure(response);
             }
-            // The guard has failed already, and a catcher has answered.
+            // The guard has failed already, and a catcher has answered; or nobody asked for it.
             (Err(_), _) => after_failure(response),
         }
     }

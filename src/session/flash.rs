@@ -35,8 +35,7 @@ impl Session {
                 _ => Vec::new(),
             };
             if let Some(Value::List(stored)) = state.values.remove(FLASHES) {
-                state.changes.push(Change::TakeFlashes(stored.len()));
-                state.modified = true;
+                state.record(Change::TakeFlashes(stored.len()));
             }
             state.flashes = Some(flashes);
         }
@@ -48,13 +47,11 @@ impl Session {
 
 impl FlashMessage {
     fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::List(pair) => match pair.as_slice() {
-                [Value::Str(category), Value::Str(message)] => {
-                    Some(Self { category: category.clone(), message: message.clone() })
-                }
-                _ => None,
-            },
+        let (Value::Tuple(pair) | Value::List(pair)) = value else { return None };
+        match pair.as_slice() {
+            [Value::Str(category), Value::Str(message) | Value::Markup(message)] => {
+                Some(Self { category: category.clone(), message: message.clone() })
+            }
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::backend::{Backend, CookieChange, Plan, Stored};
-use super::data::{self, Change, PERMANENT, is_permanent};
+use super::data::{Change, PERMANENT, is_permanent};
 use super::error::Error;
 use super::fairing::Sessions;
 use super::flash::FlashMessage;
@@ -54,6 +54,8 @@ pub(super) struct State {
     new: bool,
     accessed: bool,
     pub(super) modified: bool,
+    /// Whether what made it modified has been saved already.
+    saved: bool,
     regenerate: bool,
     pub(super) flashes: Option<Vec<FlashMessage>>,
     cookie: CookieChange,
@@ -63,6 +65,19 @@ pub(super) struct State {
 /// A request's session, once something has asked for it.
 #[derive(Default)]
 struct Slot(OnceCell<Result<Session, Error>>);
+
+impl State {
+    /// Notes a change that has been made on the values.
+    pub(super) fn record(&mut self, change: Change) {
+        self.changes.push(change);
+        self.mark();
+    }
+
+    fn mark(&mut self) {
+        self.modified = true;
+        self.saved = false;
+    }
+}
 
 impl Session {
     /// The session of a request, for fairings and guards of one's own.
@@ -95,6 +110,7 @@ impl Session {
             changes: Vec::new(),
             accessed: false,
             modified: false,
+            saved: false,
             regenerate: false,
             flashes: None,
             cookie: CookieChange::Keep,
@@ -117,8 +133,7 @@ impl Session {
     pub(super) fn change(&self, change: Change) -> Result<(), Error> {
         let mut state = self.look();
         change.apply(&mut state.values)?;
-        state.changes.push(change);
-        state.modified = true;
+        state.record(change);
         Ok(())
     }
 
@@ -172,19 +187,29 @@ impl Session {
         T: Default + Serialize + DeserializeOwned,
         F: Fn(&mut T) + Send + Sync + 'static,
     {
-        let name = key.to_owned();
-        self.change(Change::Modify(
-            key.into(),
-            Arc::new(move |value| {
-                let mut value: T = value
-                    .map(Value::deserialize_into)
-                    .transpose()
-                    .map_err(|source| value_error(&name, source))?
-                    .unwrap_or_default();
-                change(&mut value);
-                Value::from_serialize(&value).map_err(|source| value_error(&name, source))
-            }),
-        ))
+        self.change(modification(key, change))
+    }
+
+    /// Changes the value under `key` as [`modify`](Self::modify) does, but leaves the session
+    /// unmarked, as Flask does when `session["list"].append(1)` changes something inside a value.
+    ///
+    /// Such a change is saved when the session is saved for another reason: something else
+    /// modified it ([`set_modified`](Self::set_modified) will do), or this request restarts its
+    /// lifetime. In a store that is every request while `SESSION_REFRESH_EACH_REQUEST` is on; in a
+    /// cookie only those of a permanent session.
+    ///
+    /// # Errors
+    /// [`Error::Value`] when the value is not a `T`.
+    pub fn mutate<T, F>(&self, key: &str, change: F) -> Result<(), Error>
+    where
+        T: Default + Serialize + DeserializeOwned,
+        F: Fn(&mut T) + Send + Sync + 'static,
+    {
+        let change = modification(key, change);
+        let mut state = self.look();
+        change.apply(&mut state.values)?;
+        state.changes.push(change);
+        Ok(())
     }
 
     /// Takes `key` out and tells whether it was there: Python's `pop`.
@@ -192,8 +217,7 @@ impl Session {
         let mut state = self.look();
         let there = state.values.remove(key).is_some();
         if there {
-            state.changes.push(Change::Remove(key.into()));
-            state.modified = true;
+            state.record(Change::Remove(key.into()));
         }
         there
     }
@@ -206,8 +230,8 @@ impl Session {
         let clear = self.backend.clear();
         // Clearing cannot fail.
         let _ = clear.apply(&mut state.values);
-        state.changes = vec![clear];
-        state.modified = true;
+        state.changes.clear();
+        state.record(clear);
     }
 
     /// Whether `key` is there.
@@ -220,9 +244,10 @@ impl Session {
         self.look().values.len()
     }
 
-    /// Whether there is nothing in the session; `_permanent` alone counts as nothing.
+    /// Whether there is nothing in the session. In a store `_permanent` alone counts as nothing,
+    /// as in Flask-Session.
     pub fn is_empty(&self) -> bool {
-        data::is_empty(&self.look().values)
+        self.backend.is_empty(&self.look().values)
     }
 
     /// The text keys in order, `_permanent` included.
@@ -257,9 +282,20 @@ impl Session {
         self.state().accessed
     }
 
-    /// Whether something has changed the session.
+    /// Whether something has changed the session: Flask's `session.modified`.
     pub fn modified(&self) -> bool {
         self.state().modified
+    }
+
+    /// Says whether the session is to be saved as a changed one: Flask's `session.modified = …`.
+    ///
+    /// `true` sends the cookie anew and restarts the lifetime though no value changed, and saves
+    /// what [`mutate`](Self::mutate) changed; `false` takes the mark off again, and the changes
+    /// are then saved as those of `mutate` are.
+    pub fn set_modified(&self, modified: bool) {
+        let mut state = self.look();
+        state.modified = modified;
+        state.saved = false;
     }
 
     /// Gives the session a new id when it is saved and ends the old one, keeping the data. Call
@@ -291,7 +327,7 @@ impl Session {
                 stored: state.stored.clone(),
                 values: state.values.clone(),
                 changes: state.changes.clone(),
-                modified: !state.changes.is_empty(),
+                modified: state.modified && !state.saved,
                 regenerate: state.regenerate,
             };
             (plan, state.changes.len())
@@ -301,6 +337,8 @@ impl Session {
         let mut state = self.state();
         let taken = taken.min(state.changes.len());
         state.changes.drain(..taken);
+        // What came in meanwhile is for the next commit.
+        state.saved = state.changes.is_empty();
         state.regenerate &= !regenerate;
         state.stored = settled.stored;
         if state.changes.is_empty() {
@@ -323,6 +361,26 @@ impl Session {
             CookieChange::Remove => Some(cookie.remove()),
         }
     }
+}
+
+fn modification<T, F>(key: &str, change: F) -> Change
+where
+    T: Default + Serialize + DeserializeOwned,
+    F: Fn(&mut T) + Send + Sync + 'static,
+{
+    let name = key.to_owned();
+    Change::Modify(
+        key.into(),
+        Arc::new(move |value| {
+            let mut value: T = value
+                .map(Value::deserialize_into)
+                .transpose()
+                .map_err(|source| value_error(&name, source))?
+                .unwrap_or_default();
+            change(&mut value);
+            Value::from_serialize(&value).map_err(|source| value_error(&name, source))
+        }),
+    )
 }
 
 fn value_error(key: &str, source: super::value::ValueError) -> Error {

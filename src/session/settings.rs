@@ -35,6 +35,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("SESSION_PERMANENT", "whether new sessions outlive the browser"),
     ("PERMANENT_SESSION_LIFETIME", "seconds, or text such as \"31 days\""),
     ("SESSION_REFRESH_EACH_REQUEST", "restart the lifetime at each visit"),
+    ("SESSION_EAGER", "open the session on every request, as Flask does"),
     ("SESSION_TOUCH_INTERVAL", "write a restarted lifetime at most this often"),
     ("SESSION_KEY_PREFIX", "what each key in the store begins with"),
     ("SESSION_ID_LENGTH", "random bytes in a session id"),
@@ -100,6 +101,9 @@ pub struct Settings {
     pub lifetime: Duration,
     /// `SESSION_REFRESH_EACH_REQUEST`: whether each request restarts the lifetime.
     pub refresh_each_request: bool,
+    /// `SESSION_EAGER`: whether every request opens the session, as Flask does, and not only one
+    /// whose handler asks for it.
+    pub eager: bool,
     /// `SESSION_TOUCH_INTERVAL`: how often, at most, a restarted lifetime is written to the
     /// store. Records live that much longer, so no session ends early by it.
     pub touch_interval: Duration,
@@ -173,6 +177,7 @@ impl Settings {
             permanent: reader.bool("SESSION_PERMANENT").unwrap_or(permanent),
             lifetime,
             refresh_each_request,
+            eager: reader.bool("SESSION_EAGER").unwrap_or(false),
             touch_interval,
             store,
             max_cookie_size: reader

@@ -24,6 +24,8 @@ from itsdangerous import BadSignature
 from markupsafe import Markup
 from werkzeug.http import http_date
 
+from flask_behaviours import behaviours, cookie_headers
+
 NOW = 1_714_979_289
 DAYS_31 = 31 * 24 * 3600
 UTC = dt.timezone.utc
@@ -336,6 +338,8 @@ def main():
         "record_decode": list(record_decode()),
         "signer": list(signer()),
         "http_date": list(http_dates()),
+        "cookie_header": list(cookie_headers()),
+        "behaviour": list(behaviours(NOW, at, tell)),
     }
     # A case a line, so that a change shows which cases it changes.
     print("{")

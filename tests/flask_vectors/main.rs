@@ -4,13 +4,16 @@
 //! The cases are in `tests/data/flask.json`, made by `tests/data/make_flask_vectors.py`;
 //! `DEWAR_VECTORS` names another file of the same form.
 
+mod behaviour;
+mod differences;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dewar::session::codec::{json, msgpack, tagged};
 use dewar::session::signing::{self, ID_SALT, Rejected, SESSION_SALT, Signer};
-use dewar::session::{BigInt, Map, Uuid, Value};
+use dewar::session::{BigInt, Map, Uuid, Value, cookie};
 use serde_json::Value as Json;
 
 fn vectors() -> BTreeMap<String, Json> {
@@ -30,6 +33,8 @@ fn every_case_comes_out_as_it_did_in_python() {
             "record_decode" => record_decode,
             "signer" => signer,
             "http_date" => http_date,
+            "behaviour" => behaviour::check,
+            "cookie_header" => cookie_header,
             other => panic!("cases of the kind {other:?} are not read here"),
         };
         let cases = cases.as_array().expect(&kind);
@@ -224,4 +229,12 @@ fn http_date(case: &Json) {
     ]));
     let expected = format!(r#"{{"a":null,"d":{{" d":"{}"}}}}"#, text(case, "http_date"));
     assert_eq!(written.unwrap(), expected);
+}
+
+/// How a `Cookie` header is read. Which of several session cookies counts is the session's affair:
+/// two different ones count as none, where Flask takes the first.
+fn cookie_header(case: &Json) {
+    let (header, name) = (text(case, "header"), text(case, "name"));
+    let value = cookie::parse(header).find(|(key, _)| *key == name).map(|(_, value)| value);
+    assert_eq!(value.as_deref(), case["value"].as_str(), "{case}");
 }

@@ -137,6 +137,8 @@ pub fn routes() -> Vec<Route> {
         flashes,
         get_key,
         increment,
+        mark,
+        mutate,
         noise,
         permanent,
         plain,
@@ -199,6 +201,16 @@ async fn save(session: &Session, key: &str, value: i64) -> &'static str {
 #[post("/increment/<key>")]
 fn increment(session: &Session, key: &str) -> Result<(), Error> {
     session.modify(key, |count: &mut i64| *count += 1)
+}
+
+#[post("/mutate/<key>")]
+fn mutate(session: &Session, key: &str) -> Result<(), Error> {
+    session.mutate(key, |count: &mut i64| *count += 1)
+}
+
+#[post("/mark/<modified>")]
+fn mark(session: &Session, modified: bool) {
+    session.set_modified(modified);
 }
 
 #[post("/remove/<key>")]

@@ -60,25 +60,37 @@ impl Server {
         id.store_key(&self.settings.key_prefix, self.settings.hash_ids)
     }
 
-    fn set_cookie(&self, id: &SessionId, values: &Map) -> CookieChange {
-        CookieChange::Set(id.expose().to_owned(), expiry(&self.settings, values))
+    /// The cookie of a session that was written or refreshed.
+    fn cookie(&self, id: &SessionId, values: &Map, modified: bool) -> CookieChange {
+        match modified || is_permanent(values) && self.settings.refresh_each_request {
+            true => CookieChange::Set(id.expose().to_owned(), expiry(&self.settings, values)),
+            false => CookieChange::Keep,
+        }
     }
 
     /// Does what the request wants, once. On an error the stored session is as it was.
+    ///
+    /// Flask-Session's table, but for reads that only restart the lifetime: empty and modified,
+    /// ended; modified, written and the cookie set; changed inside a value, written along with
+    /// the refresh; else refreshed.
     pub async fn commit(&self, plan: Plan) -> Result<Settled, Error> {
-        if !plan.modified && !plan.regenerate {
-            return Ok(self.refresh(plan).await);
+        let modified = plan.modified || plan.regenerate;
+        let unmarked = self.settings.refresh_each_request && !plan.changes.is_empty();
+        if !modified && !unmarked || is_empty(&plan.values) && !plan.modified {
+            return Ok(self.refresh(plan, false).await);
         }
         match &plan.stored {
             Stored::Ended | Stored::Signed => Err(Error::Ended),
-            // There is no old id to end.
-            Stored::New if !plan.modified => Ok(self.refresh(plan).await),
             Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
-            Stored::New => self.create(plan.values).await,
+            // Without a cookie nobody would find the record.
+            Stored::New if !modified && !is_permanent(&plan.values) => {
+                Ok(self.refresh(plan, false).await)
+            }
+            Stored::New => self.create(plan.values, modified).await,
             Stored::Live { id, key, bytes, .. } => {
                 let cleared =
                     plan.changes.iter().any(|change| matches!(change, Change::Clear { .. }));
-                if cleared && is_empty(&plan.values) {
+                if is_empty(&plan.values) && (cleared || plan.changes.is_empty()) {
                     self.store.delete(key).await?;
                     return Ok(self.emptied(plan.values));
                 }
@@ -87,16 +99,16 @@ impl Server {
                     false => None,
                 };
                 if fresh.is_none() && msgpack::encode(&plan.values)? == *bytes {
-                    return Ok(self.refresh(plan).await);
+                    return Ok(self.refresh(plan, modified).await);
                 }
                 let changes = plan.changes.into();
                 let now = fresh.clone().unwrap_or_else(|| id.clone());
                 match self.update(key, bytes, fresh.as_ref(), changes).await? {
                     Some((values, _)) if is_empty(&values) => Ok(self.emptied(values)),
-                    Some((values, bytes)) => Ok(self.settled(now, values, bytes)),
+                    Some((values, bytes)) => Ok(self.settled(now, values, bytes, modified)),
                     // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
                     // so its end does not stop the new one.
-                    None if cleared && fresh.is_some() => self.create(plan.values).await,
+                    None if cleared && fresh.is_some() => self.create(plan.values, true).await,
                     None => Err(Error::Ended),
                 }
             }
@@ -107,20 +119,20 @@ impl Server {
         Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
     }
 
-    fn settled(&self, id: SessionId, values: Map, bytes: Vec<u8>) -> Settled {
-        let cookie = self.set_cookie(&id, &values);
+    fn settled(&self, id: SessionId, values: Map, bytes: Vec<u8>, modified: bool) -> Settled {
+        let cookie = self.cookie(&id, &values, modified);
         let expires_in = Some(self.settings.record_lifetime());
         let stored = Stored::Live { key: self.key(&id), id, bytes, expires_in };
         Settled { stored, values, cookie }
     }
 
-    async fn create(&self, values: Map) -> Result<Settled, Error> {
+    async fn create(&self, values: Map, modified: bool) -> Result<Settled, Error> {
         let bytes = msgpack::encode(&values)?;
         loop {
             let id = SessionId::generate(self.settings.id_length)?;
             let ttl = self.settings.record_lifetime();
             if self.store.create(&self.key(&id), &bytes, ttl).await? {
-                return Ok(self.settled(id, values, bytes));
+                return Ok(self.settled(id, values, bytes, modified));
             }
             log::error!("a fresh session id was taken already; is the random source broken?");
         }
@@ -163,13 +175,13 @@ impl Server {
         Ok(written.then(|| std::mem::take(&mut *merged)))
     }
 
-    /// Restarts the lifetime of a session that was only read. That this fails is no reason to
-    /// refuse a page which was rendered from good data.
-    async fn refresh(&self, plan: Plan) -> Settled {
+    /// Restarts the lifetime of a session whose record stays as it is. That this fails is no
+    /// reason to refuse a page which was rendered from good data.
+    async fn refresh(&self, plan: Plan, modified: bool) -> Settled {
         let Plan { mut stored, values, .. } = plan;
         let mut cookie = CookieChange::Keep;
         if let Stored::Live { id, key, expires_in, .. } = &mut stored
-            && self.settings.refresh_each_request
+            && (modified || self.settings.refresh_each_request && !is_empty(&values))
         {
             let ttl = self.settings.record_lifetime();
             let due = expires_in.is_none_or(|left| {
@@ -181,9 +193,7 @@ impl Server {
             };
             match alive {
                 Ok(true) => {
-                    if is_permanent(&values) {
-                        cookie = self.set_cookie(id, &values);
-                    }
+                    cookie = self.cookie(id, &values, modified);
                     if due {
                         *expires_in = Some(ttl);
                     }
