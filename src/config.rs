@@ -1,5 +1,14 @@
 //! The application's configuration: `Rocket.toml`, the environment, and what they mean.
 
+mod files;
+mod json;
+mod logging;
+mod no_effect;
+mod requests;
+mod show;
+mod templates;
+mod urls;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,24 +18,37 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use rocket::data::{Limits, ToByteUnit};
 
-use crate::auth::origin::origin_problem;
 use crate::session::Settings;
 use crate::session::settings::{self, Reader, SettingsError};
 
-/// The application's own settings, with what each does in a line.
-pub const KEYS: &[(&str, &str)] = &[
+pub use files::Files;
+pub use json::JsonStyle;
+pub use logging::LogSettings;
+pub use requests::{Requests, TrustedHost};
+pub use templates::Templates;
+pub use urls::Urls;
+
+/// The settings of no other group, with what each does in a line.
+const KEYS: &[(&str, &str)] = &[
     ("DATABASE", "the SQLite file of accounts, students and, by default, sessions"),
-    ("MAX_CONTENT_LENGTH", "the largest request body, in bytes"),
-    ("TRUSTED_ORIGINS", "other origins whose pages may send forms here"),
     ("GENDER_LABELS", "what to show in place of a stored gender"),
-    ("TEMPLATES_AUTO_RELOAD", "read templates anew for each page"),
 ];
 
-const MAX_CONTENT_LENGTH: u64 = 128 * 1024;
-
-/// Every setting there is.
+/// Every setting there is, with what each does in a line.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + Clone {
-    settings::KEYS.iter().chain(KEYS)
+    [
+        settings::KEYS,
+        KEYS,
+        requests::KEYS,
+        urls::KEYS,
+        files::KEYS,
+        json::KEYS,
+        templates::KEYS,
+        logging::KEYS,
+        no_effect::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// What the application runs with, checked.
@@ -36,16 +58,22 @@ pub struct Config {
     pub sessions: Settings,
     /// `DATABASE`.
     pub database: PathBuf,
-    /// `MAX_CONTENT_LENGTH`, in bytes.
-    pub max_content_length: u64,
-    /// `TRUSTED_ORIGINS`.
-    pub trusted_origins: Vec<String>,
     /// `GENDER_LABELS`.
     pub gender_labels: HashMap<String, String>,
-    /// `TEMPLATES_AUTO_RELOAD`.
-    pub templates_auto_reload: bool,
-    /// Rocket's `template_dir`: templates in it are used in place of the built-in ones.
-    pub template_dir: Option<PathBuf>,
+    /// What requests may look like.
+    pub requests: Requests,
+    /// The site's own address.
+    pub urls: Urls,
+    /// How files are sent.
+    pub files: Files,
+    /// How JSON answers are written.
+    pub json: JsonStyle,
+    /// Where templates come from.
+    pub templates: Templates,
+    /// What is logged.
+    pub log: LogSettings,
+    /// The settings that are set and mean nothing here, each with the reason.
+    pub without_effect: Vec<String>,
 }
 
 /// Why there is no configuration.
@@ -75,26 +103,19 @@ impl Config {
     pub fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(figment);
         reader.refuse_unknown(keys().map(|(key, _)| *key));
-        let max_content_length = reader.integer("MAX_CONTENT_LENGTH").unwrap_or(MAX_CONTENT_LENGTH);
-        let trusted_origins = reader.list("TRUSTED_ORIGINS").unwrap_or_default();
-        if let Some(problem) = trusted_origins.iter().find_map(|origin| origin_problem(origin)) {
-            reader.refuse("TRUSTED_ORIGINS", problem);
-        }
+        let debug = reader.bool("DEBUG").unwrap_or(false);
         let config = Self {
             sessions: Settings::read(&mut reader),
             database: reader.path("DATABASE").unwrap_or_else(|| "dewar.db".into()),
-            max_content_length,
-            trusted_origins,
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
-            templates_auto_reload: reader.bool("TEMPLATES_AUTO_RELOAD").unwrap_or(false),
-            template_dir: reader.path("template_dir"),
+            requests: Requests::read(&mut reader, debug),
+            urls: Urls::read(&mut reader),
+            files: Files::read(&mut reader),
+            json: JsonStyle::read(&mut reader, debug),
+            templates: Templates::read(&mut reader, debug),
+            log: LogSettings::read(&mut reader, debug),
+            without_effect: no_effect::read(&reader),
         };
-        if let Some(dir) = config.template_dir.as_ref().filter(|dir| !dir.is_dir()) {
-            reader.refuse(
-                "template_dir",
-                format!("is {:?}, which is no directory", dir.display().to_string()),
-            );
-        }
         let config = reader.finish(config)?;
         rocket_config(figment)?;
         Ok(config)
@@ -148,10 +169,13 @@ pub fn figment(file: Option<&Path>) -> Result<Figment, ConfigError> {
     figment
         .extract::<figment::value::Dict>()
         .map_err(|error| ConfigError::Figment(describe(error)))?;
-    let limit = Reader::new(&figment).integer("MAX_CONTENT_LENGTH").unwrap_or(MAX_CONTENT_LENGTH);
-    let limits = ["form", "data-form", "string", "bytes", "file", "json"]
+    let mut reader = Reader::new(&figment);
+    let body = reader.integer("MAX_CONTENT_LENGTH").unwrap_or(requests::MAX_CONTENT_LENGTH);
+    let form = reader.integer("MAX_FORM_MEMORY_SIZE").unwrap_or(requests::MAX_FORM_MEMORY_SIZE);
+    let limits = ["data-form", "string", "bytes", "file", "json"]
         .into_iter()
-        .fold(Limits::new(), |limits, kind| limits.limit(kind, limit.bytes()));
+        .fold(Limits::new(), |limits, kind| limits.limit(kind, body.bytes()))
+        .limit("form", body.min(form).bytes());
     Ok(figment.join(Serialized::default("limits", limits)))
 }
 

@@ -5,37 +5,66 @@
 //! on, everybody else's from `warn` on.
 
 use std::io::Write;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::config::LogSettings;
 use crate::session::rfc3339;
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+/// What this program's own targets begin with.
+const OWN: &str = "dewar";
 
 struct Logger {
     /// Under systemd the journal stamps the time and reads the priority from a prefix.
     journal: bool,
-    all: bool,
+    /// Whether the command line asks for more.
+    verbose: bool,
+    settings: RwLock<LogSettings>,
 }
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 /// Starts logging; a second call changes nothing. `verbose` shows everybody's `info` and this
 /// program's `debug` messages as well.
 pub fn start(verbose: bool) {
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    if log::set_boxed_logger(Box::new(Logger { journal, all: verbose })).is_ok() {
-        log::set_max_level(if verbose { LevelFilter::Debug } else { LevelFilter::Info });
+    let logger = LOGGER.get_or_init(|| Logger { journal, verbose, settings: RwLock::default() });
+    if log::set_logger(logger).is_ok() {
+        log::set_max_level(LevelFilter::Debug);
+    }
+}
+
+/// Puts the configured settings in force.
+pub fn configure(settings: &LogSettings) {
+    if let Some(logger) = LOGGER.get() {
+        let mut current = logger.settings.write().unwrap_or_else(PoisonError::into_inner);
+        current.clone_from(settings);
+    }
+}
+
+impl Logger {
+    fn settings(&self) -> RwLockReadGuard<'_, LogSettings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let settings = self.settings();
+        if settings.silent {
+            return false;
+        }
+        let all = self.verbose || settings.verbose;
         let target = metadata.target();
-        let own = target.starts_with("dewar");
+        let own = target.starts_with(OWN);
         // Rocket marks its notes on a request so, and names its address in a form of its own.
         let note = target.ends_with('_') && !target.starts_with("rocket_dyn_templates")
             || target.starts_with("rocket::launch");
-        if note && !self.all {
+        if note && !all {
             return false;
         }
-        let least = match (own, self.all) {
+        let least = match (own, all) {
             (true, true) => Level::Debug,
             (true, false) | (false, true) => Level::Info,
             (false, false) => Level::Warn,
@@ -47,7 +76,12 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let message = one_line(&record.args().to_string());
+        let mut message = one_line(&record.args().to_string());
+        if let Some(name) = &self.settings().name
+            && record.target().starts_with(OWN)
+        {
+            message = format!("{name}: {message}");
+        }
         let line = match self.journal {
             true => {
                 let priority = match record.level() {

@@ -1,11 +1,16 @@
 //! What visitors see: routes, catchers, and what every answer carries.
 
+mod api;
 mod assets;
+mod disk;
 mod errors;
+mod form;
 mod gate;
 mod headers;
 mod health;
+mod json;
 mod login;
+mod methods;
 mod students;
 mod templates;
 
@@ -31,7 +36,9 @@ pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
                 students::index,
             ],
         )
-        .register("/", catchers![errors::not_signed_in, errors::default])
+        .mount(api::BASE, routes![api::list, api::one])
+        .register("/", catchers![errors::not_signed_in, errors::not_found, errors::default])
+        .register(api::BASE, catchers![api::not_found, api::problem])
         .attach(gate::WireMethod)
         // After `Sessions`, so that the page which replaces a response has these headers too.
         .attach(headers::Headers)

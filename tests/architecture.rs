@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sqlite", &[]),
     ("session", &["sqlite"]),
-    ("logging", &["session"]),
     ("db", &["sqlite"]),
     ("auth", &["session", "db", "sqlite"]),
     ("students", &["db", "sqlite"]),
     ("config", &["session", "auth"]),
+    ("logging", &["config", "session"]),
     ("pages", &["auth", "students", "config", "session", "sqlite"]),
     ("cli", &["lib", "config", "auth", "students", "session", "db", "sqlite", "logging"]),
     ("lib", &["pages", "config", "auth", "students", "session", "db", "sqlite"]),

@@ -173,7 +173,7 @@ fn every_error_has_a_page_of_the_site() {
     let large = format!("username={}", "x".repeat(2000));
     for (answer, status) in [
         (browser.get("/nowhere"), 404),
-        (browser.send("DELETE", "/login", &[], b"").unwrap(), 404),
+        (browser.send("DELETE", "/login", &[], b"").unwrap(), 405),
         (browser.post("/login", &[]), 422),
         (browser.send("POST", "/login", &foreign, b"username=a").unwrap(), 403),
         (browser.send("POST", "/login", &foreign[1..], large.as_bytes()).unwrap(), 413),

@@ -64,10 +64,11 @@ fn the_two_commands_are_there() {
 }
 
 #[test]
-fn every_setting_stands_in_the_readme_and_in_rocket_toml() {
-    let (readme, toml) = (readme(), std::fs::read_to_string(root().join("Rocket.toml")).unwrap());
+fn every_setting_stands_in_its_document_and_in_rocket_toml() {
+    let [document, toml] = ["docs/settings.md", "Rocket.toml"]
+        .map(|name| std::fs::read_to_string(root().join(name)).unwrap());
     for (key, _) in dewar::config::keys() {
-        assert!(readme.contains(&format!("| `{key}` |")), "{key} is missing in README.md");
+        assert!(document.contains(&format!("| `{key}` |")), "{key} is missing in docs/settings.md");
         let line = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
         assert!(toml.lines().any(line), "{key} is missing in Rocket.toml");
     }
@@ -87,7 +88,9 @@ fn rocket_toml_is_valid_with_every_setting_switched_on() {
         .map(|line| format!("{line}\n"))
         .collect();
     let site = Site::empty("");
-    std::fs::create_dir(site.path().join("templates")).unwrap();
+    for dir in ["templates", "static"] {
+        std::fs::create_dir(site.path().join(dir)).unwrap();
+    }
     for text in [&toml, &on] {
         std::fs::write(site.path().join("Rocket.toml"), text).unwrap();
         assert!(site.run(&["check"]).contains("SESSION_COOKIE_NAME"));
@@ -101,10 +104,16 @@ fn is_key(key: &str) -> bool {
 
 #[test]
 fn the_links_lead_to_files() {
-    for link in readme().split("](").skip(1) {
-        let target = link.split(')').next().unwrap();
-        if !target.starts_with("http") {
-            assert!(root().join(target).exists(), "{target}");
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    for document in documents.chain([root().join("README.md")]) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if !target.starts_with("http") {
+                let path = document.parent().unwrap().join(target);
+                assert!(path.exists(), "{target} in {}", document.display());
+            }
         }
     }
 }

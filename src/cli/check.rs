@@ -1,13 +1,13 @@
 //! `dewar check`: what would be in force, where it comes from, and what is unsafe about it.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
 use crate::config::{self, Config};
-use crate::session::SameSite;
-use crate::session::settings::{Origin, Oversize, Reader, StoreSettings};
+use crate::session::settings::{Origin, Reader};
 
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
@@ -15,7 +15,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     let rocket = config::rocket_config(&figment)?;
     let reader = Reader::new(&figment);
     let mut rows: Vec<(String, String, Origin)> = config::keys()
-        .map(|(key, _)| ((*key).to_owned(), effective(key, &checked), reader.origin(key)))
+        .map(|(key, _)| ((*key).to_owned(), checked.effective(key), reader.origin(key)))
         .collect();
     for (key, value) in [
         ("address", rocket.address.to_string()),
@@ -25,10 +25,8 @@ pub fn run(context: &Context) -> Result<(), Failure> {
             "ip_header",
             rocket.ip_header.as_ref().map_or_else(|| "false".into(), ToString::to_string),
         ),
-        (
-            "template_dir",
-            checked.template_dir.as_ref().map_or_else(String::new, |dir| dir.display().to_string()),
-        ),
+        ("template_dir", directory(checked.templates.dir.as_deref())),
+        ("static_dir", directory(checked.files.dir.as_deref())),
     ] {
         let origin = match reader.origin(key) {
             Origin::Other(words) if words.contains("rocket::Config") => Origin::Default,
@@ -56,49 +54,8 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn effective(key: &str, config: &Config) -> String {
-    let sessions = &config.sessions;
-    let cookie = &sessions.cookie;
-    let text = |text: &str| format!("{text:?}");
-    let secret = |set: bool| if set { "(set, not shown)".into() } else { "(not set)".into() };
-    match key {
-        "SECRET_KEY" => secret(sessions.secret_key.is_some()),
-        "SECRET_KEY_FALLBACKS" => secret(!sessions.fallbacks.is_empty()),
-        "SESSION_TYPE" => text(match sessions.store {
-            StoreSettings::Cookie => "cookie",
-            StoreSettings::Sqlite { .. } => "sqlite",
-        }),
-        "SESSION_SQLITE_PATH" => match &sessions.store {
-            StoreSettings::Cookie => "(not used)".into(),
-            StoreSettings::Sqlite { path } => text(&path.display().to_string()),
-        },
-        "MAX_COOKIE_SIZE" => format!("{} bytes", sessions.max_cookie_size),
-        "SESSION_COOKIE_OVERSIZE" => text(match sessions.oversize {
-            Oversize::Warn => "warn",
-            Oversize::Error => "error",
-        }),
-        "SESSION_COOKIE_NAME" => text(&cookie.name),
-        "SESSION_COOKIE_DOMAIN" => cookie.domain.as_deref().map_or_else(|| "(none)".into(), text),
-        "SESSION_COOKIE_PATH" | "APPLICATION_ROOT" => text(&cookie.path),
-        "SESSION_COOKIE_HTTPONLY" => cookie.http_only.to_string(),
-        "SESSION_COOKIE_SECURE" => cookie.secure.to_string(),
-        "SESSION_COOKIE_SAMESITE" => text(cookie.same_site.map_or("", SameSite::as_str)),
-        "SESSION_COOKIE_PARTITIONED" => cookie.partitioned.to_string(),
-        "SESSION_PERMANENT" => sessions.permanent.to_string(),
-        "PERMANENT_SESSION_LIFETIME" => format!("{} seconds", sessions.lifetime.as_secs_f64()),
-        "SESSION_REFRESH_EACH_REQUEST" => sessions.refresh_each_request.to_string(),
-        "SESSION_EAGER" => sessions.eager.to_string(),
-        "SESSION_TOUCH_INTERVAL" => format!("{} seconds", sessions.touch_interval.as_secs_f64()),
-        "SESSION_KEY_PREFIX" => text(&sessions.key_prefix),
-        "SESSION_ID_LENGTH" => format!("{} bytes", sessions.id_length),
-        "SESSION_HASH_IDS" => sessions.hash_ids.to_string(),
-        "DATABASE" => text(&config.database.display().to_string()),
-        "MAX_CONTENT_LENGTH" => format!("{} bytes", config.max_content_length),
-        "TRUSTED_ORIGINS" => format!("{:?}", config.trusted_origins),
-        "GENDER_LABELS" => format!("{:?}", config.gender_labels),
-        "TEMPLATES_AUTO_RELOAD" => config.templates_auto_reload.to_string(),
-        _ => String::new(),
-    }
+fn directory(dir: Option<&Path>) -> String {
+    dir.map_or_else(|| "(none)".into(), |dir| dir.display().to_string())
 }
 
 fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<String> {
@@ -141,6 +98,15 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
         rocket.profile == rocket::Config::DEBUG_PROFILE && !cfg!(debug_assertions),
         "this is the debug profile",
     );
+    warn(config.log.verbose, "DEBUG is for development: it logs more and reads each template anew");
+    warn(
+        config.log.silent,
+        "LOGGER_HANDLER_POLICY keeps everything out of the log, failures included",
+    );
+    warn(
+        config.urls.scheme == "http" && config.urls.server_name.is_some() && cookie.secure,
+        "SESSION_COOKIE_SECURE asks for https; set PREFERRED_URL_SCHEME = \"https\" as well",
+    );
     if let Origin::File(path, _) = reader.origin("SECRET_KEY")
         && let Ok(metadata) = std::fs::metadata(&path)
         && metadata.permissions().mode() & 0o077 != 0
@@ -150,5 +116,6 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
             path.display()
         ));
     }
+    warnings.extend(config.without_effect.iter().cloned());
     warnings
 }

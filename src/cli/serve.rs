@@ -8,6 +8,7 @@ use rocket::{Build, Orbit, Rocket};
 
 use super::{Context, Failure, systemd};
 use crate::config::{self, Config, Live};
+use crate::logging;
 use crate::session::Sessions;
 
 pub fn run(context: &Context) -> Result<(), Failure> {
@@ -42,11 +43,19 @@ pub fn launch(
         .enable_all()
         .build()?;
     let rocket = runtime.block_on(async { crate::rocket(figment) })?;
+    if let Some(config) = rocket.state::<Live>().map(Live::get) {
+        logging::configure(&config.log);
+        config.without_effect.iter().for_each(|line| log::info!("{line}"));
+    }
     let rocket = attach(rocket).attach(AdHoc::on_liftoff("Address", |rocket| {
         Box::pin(async move {
             let config = rocket.config();
             let address = std::net::SocketAddr::new(config.address, config.port);
             log::info!("serving on http://{address}");
+            let live = rocket.state::<Live>();
+            if let Some(url) = live.and_then(|live| live.get().urls.external("/")) {
+                log::info!("people reach it at {url}");
+            }
         })
     }));
     let launched = runtime.block_on(rocket.launch());
@@ -97,7 +106,7 @@ where
             systemd::reloading();
             let applied = reload().and_then(|(figment, config)| {
                 let old = live.get();
-                if old.database != config.database || old.template_dir != config.template_dir {
+                if old.database != config.database || old.templates.dir != config.templates.dir {
                     log::warn!("a changed DATABASE or template_dir takes a restart");
                 }
                 if old.sessions.store != config.sessions.store {
@@ -105,6 +114,7 @@ where
                     return Err("the store's settings differ".into());
                 }
                 sessions.reload(&figment).map_err(|error| error.to_string())?;
+                logging::configure(&config.log);
                 live.set(config);
                 Ok(())
             });

@@ -7,6 +7,7 @@ use super::{Context, Failure, terminal};
 use crate::auth::Accounts;
 use crate::auth::accounts::{Outcome, name_problem};
 use crate::auth::password;
+use crate::db::Db;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -60,13 +61,18 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
             if let Some(problem) = name_problem(&name) {
                 return Err(Failure::Usage(problem));
             }
-            let accounts = Accounts::new(&context.db()?);
+            let config = context.config()?;
+            let accounts = Accounts::new(&Db::open(&config.database)?);
             if accounts.id_of(&name)?.is_some() {
                 return Err(name_taken(&name));
             }
             let hash = password::hash(&terminal::new_password(password_stdin)?)?;
             let outcome = accounts.add(&name, hash)?;
-            (name, outcome, "added")
+            let done = match config.urls.external("/login") {
+                Some(url) => format!("added; sign in at {url}"),
+                None => "added".into(),
+            };
+            (name, outcome, done)
         }
         Command::Passwd { name, password_stdin } => {
             let accounts = Accounts::new(&context.db()?);
@@ -75,19 +81,19 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
             }
             let hash = password::hash(&terminal::new_password(password_stdin)?)?;
             let outcome = accounts.set_password(&name, hash)?;
-            (name, outcome, "has a new password; its sessions have ended")
+            (name, outcome, "has a new password; its sessions have ended".into())
         }
         Command::Disable { name } => {
             let outcome = Accounts::new(&context.db()?).set_disabled(&name, true)?;
-            (name, outcome, "disabled; its sessions have ended")
+            (name, outcome, "disabled; its sessions have ended".into())
         }
         Command::Enable { name } => {
             let outcome = Accounts::new(&context.db()?).set_disabled(&name, false)?;
-            (name, outcome, "enabled")
+            (name, outcome, "enabled".into())
         }
         Command::Remove { name } => {
             let outcome = Accounts::new(&context.db()?).remove(&name)?;
-            (name, outcome, "removed; its sessions have ended")
+            (name, outcome, "removed; its sessions have ended".into())
         }
     };
     match outcome {

@@ -1,13 +1,19 @@
-//! The style sheet and the icon, from inside the program.
+//! Files: the style sheet and the icon from inside the program, and the operator's own.
 
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rocket::http::{ContentType, Header, Status};
+use rocket::http::uri::error::PathError;
+use rocket::http::{ContentType, Header, RawStr, Status};
 use rocket::response::{self, Responder, Response};
-use rocket::{Request, get};
+use rocket::{Request, State, get};
 use sha2::{Digest, Sha256};
+
+use super::disk::DiskFile;
+use crate::config::Live;
 
 struct Asset {
     name: &'static str,
@@ -29,44 +35,79 @@ static ASSETS: LazyLock<[Asset; 2]> = LazyLock::new(|| {
     ]
 });
 
-/// The address of a file, which changes with its content.
-pub fn url(name: &str) -> Option<String> {
+/// The address of a file: of a built-in one, an address that changes with its content; of one in
+/// `static_dir`, its plain address. `None` when there is no such file.
+pub fn url(name: &str, dir: Option<&Path>) -> Option<String> {
+    if dir.is_some_and(|dir| dir.join(name).is_file()) {
+        return Some(format!("/static/{}", RawStr::new(name).percent_encode()));
+    }
     let asset = ASSETS.iter().find(|asset| asset.name == name)?;
     Some(format!("/static/{name}?v={}", asset.hash))
 }
 
-pub struct File {
+/// A file of `static_dir`, or else a built-in one.
+#[derive(Responder)]
+pub enum File {
+    OnDisk(DiskFile),
+    BuiltIn(BuiltIn),
+}
+
+/// One file, without touching the session.
+#[get("/static/<path..>?<v>")]
+pub async fn file(
+    path: Result<PathBuf, PathError>,
+    v: Option<&str>,
+    config: &State<Live>,
+) -> Option<File> {
+    let path = path.ok()?;
+    let files = config.get().files.clone();
+    if let Some(dir) = &files.dir
+        && let Some(file) = DiskFile::open(dir.join(&path), &files).await
+    {
+        return Some(File::OnDisk(file));
+    }
+    let asset = ASSETS.iter().find(|asset| Path::new(asset.name) == path)?;
+    let caching = match v == Some(&asset.hash) {
+        true => "public, max-age=31536000, immutable".into(),
+        false => caching(files.max_age),
+    };
+    Some(File::BuiltIn(BuiltIn { asset, caching }))
+}
+
+/// `Cache-Control` of a file whose address does not change with its content, as Flask sets it:
+/// browsers ask each time, and mostly hear 304, or keep it for a while.
+pub fn caching(max_age: Option<Duration>) -> String {
+    match max_age.map(|age| age.as_secs()) {
+        None => "no-cache".into(),
+        Some(0) => "no-cache, max-age=0".into(),
+        Some(seconds) => format!("public, max-age={seconds}"),
+    }
+}
+
+/// Whether the browser has the file with this `ETag` already.
+pub fn is_known(request: &Request<'_>, tag: &str) -> bool {
+    let known = request.headers().get("If-None-Match").flat_map(|tags| tags.split(','));
+    known
+        .map(|known| known.trim().trim_start_matches("W/"))
+        .any(|known| known == "*" || known == tag)
+}
+
+/// A file from inside the program.
+pub struct BuiltIn {
     asset: &'static Asset,
-    current: bool,
+    caching: String,
 }
 
-/// With the current hash in its address a file is kept for a year; without, it is asked for again
-/// each time and mostly answered with 304.
-#[get("/static/<name>?<v>")]
-pub fn file(name: &str, v: Option<&str>) -> Option<File> {
-    let asset = ASSETS.iter().find(|asset| asset.name == name)?;
-    Some(File { asset, current: v == Some(&asset.hash) })
-}
-
-impl<'r> Responder<'r, 'static> for File {
+impl<'r> Responder<'r, 'static> for BuiltIn {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let tag = format!("\"{}\"", self.asset.hash);
-        let known =
-            request.headers().get("If-None-Match").flat_map(|tags| tags.split(',')).any(|known| {
-                matches!(known.trim().trim_start_matches("W/"), "*")
-                    || known.trim().trim_start_matches("W/") == tag
-            });
-        let mut response = match known {
+        let mut response = match is_known(request, &tag) {
             true => Response::build().status(Status::NotModified).finalize(),
             false => self.asset.content.respond_to(request)?,
         };
         response.set_header(self.asset.content_type.clone());
         response.set_header(Header::new("ETag", tag));
-        let caching = match self.current {
-            true => "public, max-age=31536000, immutable",
-            false => "no-cache",
-        };
-        response.set_header(Header::new("Cache-Control", caching));
+        response.set_header(Header::new("Cache-Control", self.caching));
         Ok(response)
     }
 }

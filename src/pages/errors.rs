@@ -1,17 +1,21 @@
 //! Every error as a page of the site.
 
-use rocket::http::{Method, Status};
+use rocket::http::{Header, Method, Status};
 use rocket::response::{self, Redirect, Responder};
 use rocket::{Request, catch, uri};
 use serde::Serialize;
 
+use super::form::BadForm;
+use super::methods;
 use super::templates::Page;
+use crate::config::Requests;
 
 #[derive(Serialize)]
-struct ErrorPage {
+pub struct ErrorPage {
     code: u16,
     title: &'static str,
     message: &'static str,
+    detail: Option<String>,
 }
 
 /// To the sign-in page, and from there back to where the visitor wanted.
@@ -22,13 +26,55 @@ pub fn not_signed_in(request: &Request<'_>) -> Redirect {
     Redirect::to(uri!(super::login::form(next = next)))
 }
 
+/// Nothing at this address, or not for this method.
+#[derive(Responder)]
+pub enum Unmatched<T> {
+    #[response(status = 200)]
+    Options((), Header<'static>),
+    Problem((Status, T)),
+}
+
+impl<T> Unmatched<T> {
+    /// The answer to a request that no route took; `page` makes that of an error.
+    pub fn answer(request: &Request<'_>, page: impl FnOnce(Status) -> (Status, T)) -> Self {
+        match methods::Unmatched::by(request) {
+            methods::Unmatched::Options(allowed) => {
+                Self::Options((), Header::new("Allow", allowed))
+            }
+            methods::Unmatched::NotAllowed => Self::Problem(page(Status::MethodNotAllowed)),
+            methods::Unmatched::NotFound => Self::Problem(page(Status::NotFound)),
+        }
+    }
+}
+
+#[catch(404)]
+pub fn not_found(request: &Request<'_>) -> Unmatched<Strict<Page<ErrorPage>>> {
+    Unmatched::answer(request, |status| page(status, None))
+}
+
 #[catch(default)]
-pub fn default(
-    status: Status,
-    _request: &Request<'_>,
-) -> (Status, Strict<Page<impl Serialize + use<>>>) {
-    let (title, message) = match status.code {
+pub fn default(status: Status, _request: &Request<'_>) -> (Status, Strict<Page<ErrorPage>>) {
+    page(status, None)
+}
+
+/// The page for a form that is not taken, with the fields that are at fault where
+/// `TRAP_BAD_REQUEST_ERRORS` wants them told.
+pub fn bad_form(bad: BadForm, requests: &Requests) -> (Status, Strict<Page<ErrorPage>>) {
+    let told = requests.explain_bad_requests && !bad.fields.is_empty();
+    page(bad.status, told.then(|| format!("Missing or wrong: {}.", bad.fields.join(", "))))
+}
+
+fn page(status: Status, detail: Option<String>) -> (Status, Strict<Page<ErrorPage>>) {
+    let (title, message) = words(status);
+    let page = ErrorPage { code: status.code, title, message, detail };
+    (status, Strict(Page("error.html", page)))
+}
+
+/// A title and a sentence for people.
+pub fn words(status: Status) -> (&'static str, &'static str) {
+    match status.code {
         400 => ("Bad request", "The server did not understand this request."),
+        401 => ("Not signed in", "Sign in first."),
         403 => {
             ("Refused", "This request came from another site. Open the page here and try again.")
         }
@@ -47,12 +93,11 @@ pub fn default(
         ),
         500..600 => ("Server error", "Something went wrong on the server."),
         _ => ("Error", "The server cannot answer this request."),
-    };
-    (status, Strict(Page("error.html", ErrorPage { code: status.code, title, message })))
+    }
 }
 
 /// An answer with the constant headers, whether Rocket runs its fairings on it or not.
-pub struct Strict<T>(T);
+pub struct Strict<T>(pub T);
 
 impl<'r, T: Responder<'r, 'static>> Responder<'r, 'static> for Strict<T> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {

@@ -1,4 +1,5 @@
-//! What no handler should see: requests from other sites, bodies over the limit, malformed hosts.
+//! What no handler should see: requests from other sites, bodies over the limit, hosts that are
+//! malformed or not ours.
 //!
 //! Routes of their own, before all others: each answers with an error or passes the request on.
 
@@ -8,6 +9,7 @@ use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
 
+use super::methods::ALL;
 use crate::auth::origin::is_cross_origin;
 use crate::config::Live;
 
@@ -17,7 +19,7 @@ struct Gate;
 pub fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Head, Options, Patch, Post, Put};
     [Get, Head, Options, Post, Put, Patch, Delete]
-        .map(|method| Route::ranked(-100, method, "/<path..>", Gate))
+        .map(|method| Route::ranked(-100, method, ALL, Gate))
         .into()
 }
 
@@ -33,11 +35,15 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
     if doubled || missing || malformed {
         return Some(Status::BadRequest);
     }
+    if request.host().is_some_and(|host| !config.requests.trusts(host)) {
+        log::warn!("refused a request to a host that is none of TRUSTED_HOSTS");
+        return Some(Status::BadRequest);
+    }
     let length = headers.get_one("Content-Length").and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > config.max_content_length) {
+    if length.is_some_and(|length| length > config.requests.max_content_length) {
         return Some(Status::PayloadTooLarge);
     }
-    if is_cross_origin(request, &config.trusted_origins) {
+    if is_cross_origin(request, &config.requests.trusted_origins) {
         log::warn!("refused a {} from another site to {}", request.method(), request.uri().path());
         return Some(Status::Forbidden);
     }

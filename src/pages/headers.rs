@@ -4,6 +4,7 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
 use rocket::{Request, Response};
 
+use super::methods;
 use crate::config::Live;
 
 /// No script at all, styles and pictures from here, forms to here, and in nobody's frame.
@@ -30,6 +31,9 @@ impl Fairing for Headers {
             && !response.headers().contains("Retry-After")
         {
             response.set_raw_header("Retry-After", "2");
+        }
+        if response.status() == Status::MethodNotAllowed {
+            response.set_raw_header("Allow", methods::allowed(request));
         }
         let config = request.rocket().state::<Live>().map(Live::get);
         let secure = config.is_some_and(|config| config.sessions.cookie.secure);

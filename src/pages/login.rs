@@ -2,17 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use rocket::form::{Errors, Form, error::ErrorKind};
+use rocket::form::{Errors, Form};
 use rocket::http::{Header, Status, uri::Origin};
 use rocket::response::Redirect;
 use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
+use super::errors::{self, ErrorPage, Strict};
+use super::form::Measured;
 use super::templates::Page;
 use crate::auth::accounts::{Accounts, name_key};
 use crate::auth::password::{Passwords, Verdict};
 use crate::auth::throttle::Throttle;
 use crate::auth::{User, sign_in};
+use crate::config::Live;
 use crate::session::{self, Session};
 
 const WRONG: &str = "Account or password error";
@@ -54,6 +57,7 @@ pub enum Answer<'r> {
     Wrong(Login<'r>),
     #[response(status = 429)]
     Slower(Login<'r>, Header<'static>),
+    Incomplete((Status, Strict<Page<ErrorPage>>)),
     Failed(Status),
 }
 
@@ -68,16 +72,22 @@ pub async fn form<'r>(next: Option<&'r str>, accounts: &State<Accounts>) -> Logi
 /// Checks the pair and signs in, on a new session id.
 #[post("/login", data = "<form>")]
 pub async fn submit<'r>(
-    form: Result<Form<Credentials<'r>>, Errors<'r>>,
+    form: Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>,
+    config: &State<Live>,
     session: &Session,
     accounts: &State<Accounts>,
     passwords: &State<Passwords>,
     throttle: &State<Throttle>,
     address: Option<IpAddr>,
 ) -> Result<Answer<'r>, session::Error> {
+    let requests = &config.get().requests;
+    let form = match form.map(Form::into_inner) {
+        Ok(measured) => measured.within(requests),
+        Err(errors) => Err(errors.into()),
+    };
     let form = match form {
-        Ok(form) => form.into_inner(),
-        Err(errors) => return Ok(Answer::Failed(status_of(&errors))),
+        Ok(form) => form,
+        Err(bad) => return Ok(Answer::Incomplete(errors::bad_form(bad, requests))),
     };
     let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     let name = name_key(form.username);
@@ -147,15 +157,6 @@ fn again<'r>(form: &Credentials<'r>, error: String) -> Login<'r> {
     let Credentials { username, next, .. } = *form;
     let remember = form.remember();
     Page("login.html", LoginPage { error: Some(error), hint: None, username, next, remember })
-}
-
-fn status_of(errors: &Errors<'_>) -> Status {
-    let too_large =
-        |kind: &ErrorKind<'_>| matches!(kind, ErrorKind::InvalidLength { max: Some(_), .. });
-    match errors.iter().any(|error| too_large(&error.kind)) {
-        true => Status::PayloadTooLarge,
-        false => Status::UnprocessableEntity,
-    }
 }
 
 /// Where to go after signing in: an own path, as a browser reads it, or else the list.

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::templates::Page;
 use crate::auth::User;
-use crate::config::Live;
+use crate::config::{Config, Live};
 use crate::students::{Entry, Student, Students};
 
-const PER_PAGE: u64 = 50;
+pub const PER_PAGE: u64 = 50;
 const MAX_SEARCH: usize = 100;
 
 #[derive(Serialize)]
@@ -45,8 +45,7 @@ pub async fn brief_introduction(
     page: Option<u64>,
     students: &State<Students>,
 ) -> Result<Page<ListPage>, Status> {
-    let q: String =
-        q.unwrap_or_default().trim().chars().filter(|c| !c.is_control()).take(MAX_SEARCH).collect();
+    let q = search_text(q);
     let page = page.unwrap_or(1).max(1);
     let listing = students.list(&q, page, PER_PAGE).await.map_err(unavailable)?;
     let pages = listing.total.div_ceil(PER_PAGE).max(1);
@@ -74,7 +73,7 @@ pub async fn detailed(
     config: &State<Live>,
 ) -> Result<(Status, Page<DetailPage>), Status> {
     let id = id.and_then(decimal);
-    let mut student = match id {
+    let student = match id {
         Some(id) => students.find(id).await.map_err(unavailable)?,
         None => None,
     };
@@ -83,17 +82,29 @@ pub async fn detailed(
         (Some(_), None) => Status::NotFound,
         (None, None) => Status::BadRequest,
     };
-    if let Some(gender) = student.as_mut().and_then(|student| student.gender.as_mut())
-        && let Some(label) = config.get().gender_labels.get(gender)
-    {
-        gender.clone_from(label);
-    }
+    let student = student.map(|student| labelled(student, &config.get()));
     let error = student.is_none().then_some("Query error please try again");
     Ok((status, Page("detailed.html", DetailPage { user: user.name, student, error })))
 }
 
+/// What is searched for: no longer than it need be, without control characters.
+pub fn search_text(q: Option<&str>) -> String {
+    let q = q.unwrap_or_default().trim();
+    q.chars().filter(|c| !c.is_control()).take(MAX_SEARCH).collect()
+}
+
+/// The student with the label of `GENDER_LABELS` in place of the gender.
+pub fn labelled(mut student: Student, config: &Config) -> Student {
+    if let Some(gender) = &mut student.gender
+        && let Some(label) = config.gender_labels.get(gender)
+    {
+        gender.clone_from(label);
+    }
+    student
+}
+
 /// A number as it is written: no sign, no leading zero, ASCII digits alone.
-fn decimal(text: &str) -> Option<i64> {
+pub fn decimal(text: &str) -> Option<i64> {
     let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| digits)
 }
@@ -104,7 +115,7 @@ fn list_uri(q: &str, page: u64) -> String {
     uri!(brief_introduction(q = q, page = page)).to_string()
 }
 
-fn unavailable(error: crate::sqlite::Error) -> Status {
+pub fn unavailable(error: crate::sqlite::Error) -> Status {
     log::error!("{error}");
     Status::ServiceUnavailable
 }

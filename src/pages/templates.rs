@@ -1,6 +1,7 @@
 //! The templates: built in, overridden by an operator's directory, escaped in every place.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
 use rocket::Request;
@@ -27,16 +28,20 @@ const FRESH: &str = "fresh.html";
 
 /// The fairing that holds the templates.
 pub fn fairing(config: &Config) -> impl Fairing + use<> {
-    let dir = config.template_dir.clone();
+    let sources = Arc::new(Sources {
+        dir: config.templates.dir.clone(),
+        explain: config.templates.explain_loading,
+        static_dir: config.files.dir.clone(),
+    });
     Template::try_custom(move |engines| {
-        prepare(&mut engines.minijinja, dir.clone());
+        prepare(&mut engines.minijinja, &sources);
         for (name, _) in BUILT_IN {
             engines.minijinja.get_template(name)?;
         }
-        let dir = dir.clone();
+        let sources = Arc::clone(&sources);
         engines.minijinja.add_function("render_fresh", move |name: String, page: Value| {
             let mut fresh = Environment::new();
-            prepare(&mut fresh, dir.clone());
+            prepare(&mut fresh, &sources);
             fresh.get_template(&name)?.render(page).map(Value::from_safe_string)
         });
         engines.minijinja.add_template(FRESH, "{{ render_fresh(name, page) }}")?;
@@ -44,33 +49,57 @@ pub fn fairing(config: &Config) -> impl Fairing + use<> {
     })
 }
 
-fn prepare(environment: &mut Environment<'static>, dir: Option<PathBuf>) {
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_trim_blocks(true);
-    environment.add_function("static", |name: String| {
-        assets::url(&name).map(Value::from_safe_string).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidOperation, format!("no static file {name:?}"))
-        })
-    });
-    environment.set_loader(move |name| load(dir.as_deref(), name));
+/// Where templates and the files they name are looked for.
+struct Sources {
+    dir: Option<PathBuf>,
+    explain: bool,
+    static_dir: Option<PathBuf>,
 }
 
-/// The operator's template of that name, or the built-in one.
-fn load(dir: Option<&Path>, name: &str) -> Result<Option<String>, Error> {
-    let plain_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if let Some(dir) = dir.filter(|_| plain_name && !name.starts_with('.')) {
-        match std::fs::read_to_string(dir.join(name)) {
-            Ok(source) => return Ok(Some(source)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let path = dir.join(name);
-                let problem = format!("cannot read {}: {error}", path.display());
-                return Err(Error::new(ErrorKind::InvalidOperation, problem));
+fn prepare(environment: &mut Environment<'static>, sources: &Arc<Sources>) {
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_trim_blocks(true);
+    let files = Arc::clone(sources);
+    environment.add_function("static", move |name: String| {
+        assets::url(&name, files.static_dir.as_deref()).map(Value::from_safe_string).ok_or_else(
+            || Error::new(ErrorKind::InvalidOperation, format!("no static file {name:?}")),
+        )
+    });
+    let sources = Arc::clone(sources);
+    environment.set_loader(move |name| sources.load(name));
+}
+
+impl Sources {
+    /// The operator's template of that name, or the built-in one.
+    fn load(&self, name: &str) -> Result<Option<String>, Error> {
+        let plain_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if let Some(dir) = self.dir.as_ref().filter(|_| plain_name && !name.starts_with('.')) {
+            let path = dir.join(name);
+            match std::fs::read_to_string(&path) {
+                Ok(source) => {
+                    self.explain(name, format_args!("found as {}", path.display()));
+                    return Ok(Some(source));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.explain(name, format_args!("not at {}", path.display()));
+                }
+                Err(error) => {
+                    let problem = format!("cannot read {}: {error}", path.display());
+                    return Err(Error::new(ErrorKind::InvalidOperation, problem));
+                }
             }
         }
+        let built_in = BUILT_IN.iter().find(|(known, _)| *known == name);
+        let found = if built_in.is_some() { "found" } else { "not" };
+        self.explain(name, format_args!("{found} among the built-in ones"));
+        Ok(built_in.map(|(_, source)| (*source).to_owned()))
     }
-    let built_in = BUILT_IN.iter().find(|(known, _)| *known == name);
-    Ok(built_in.map(|(_, source)| (*source).to_owned()))
+
+    fn explain(&self, name: &str, what: std::fmt::Arguments<'_>) {
+        if self.explain {
+            log::info!("template {name:?}: {what}");
+        }
+    }
 }
 
 /// A template and what it shows.
@@ -80,7 +109,7 @@ impl<'r, T: Serialize> Responder<'r, 'static> for Page<T> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let Self(name, page) = self;
         let config = request.rocket().state::<Live>().ok_or(Status::InternalServerError)?;
-        match config.get().templates_auto_reload {
+        match config.get().templates.auto_reload {
             false => Template::render(name, page).respond_to(request),
             true => Template::render(FRESH, context! { name, page }).respond_to(request),
         }

@@ -3,6 +3,7 @@
 mod cookie;
 mod duration;
 mod env;
+mod host;
 mod reader;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use figment::Figment;
 
 use super::cookie::CookieSettings;
 pub use env::FlaskEnv;
+pub(crate) use host::host_in_ascii;
 pub use reader::{Origin, Reader, SettingsError};
 
 /// The names this layer reads, with what each does in a line.

@@ -203,13 +203,13 @@ fn a_header_or_a_query_cannot_choose_the_method() {
     let siege = Siege::new();
     for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "Method"] {
         let get = Wire::get("/logout").header(name, "POST").header("Content-Type", FORM);
-        assert_eq!(siege.as_insider(get).status, 404, "{name}");
+        assert_eq!(siege.as_insider(get).status, 405, "{name}");
         let foreign = Wire::post("/logout", FORM, "")
             .header(name, "GET")
             .header("Origin", "https://evil.example");
         assert_eq!(siege.as_insider(foreign).status, 403, "{name}");
     }
-    assert_eq!(siege.as_insider(Wire::get("/logout?_method=post")).status, 404);
+    assert_eq!(siege.as_insider(Wire::get("/logout?_method=post")).status, 405);
     let foreign = Wire::post("/logout?_method=get", FORM, "").header("Origin", "null");
     assert_eq!(siege.as_insider(foreign).status, 403);
 }

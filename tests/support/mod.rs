@@ -134,6 +134,16 @@ fn collect(pipe: impl Read + Send + 'static, log: &Arc<Mutex<String>>) {
     });
 }
 
+/// Starts a command and collects what it says.
+fn spawn(mut command: Command) -> (Child, Arc<Mutex<String>>) {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = Arc::new(Mutex::new(String::new()));
+    collect(child.stdout.take().unwrap(), &log);
+    collect(child.stderr.take().unwrap(), &log);
+    (child, log)
+}
+
 /// A running server. Dropped, it is killed.
 pub struct Server {
     pub child: Child,
@@ -148,16 +158,8 @@ impl Server {
     }
 
     /// The same for a program that puts the address after other words.
-    pub fn start_saying(mut command: Command, words: &str) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().unwrap(), &log);
-        collect(child.stderr.take().unwrap(), &log);
+    pub fn start_saying(command: Command, words: &str) -> Self {
+        let (mut child, log) = spawn(command);
         let port = wait_for("the server to start", || {
             let log = log.lock().unwrap();
             if let Some(status) = child.try_wait().unwrap() {
@@ -167,6 +169,13 @@ impl Server {
             let (_, port) = rest.lines().next()?.rsplit_once(':')?;
             port.trim().parse().ok()
         });
+        Self { child, port, log }
+    }
+
+    /// The same for a server that says nothing, on a port that is known.
+    pub fn start_on(command: Command, port: u16) -> Self {
+        let (child, log) = spawn(command);
+        wait_for("the port to open", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
         Self { child, port, log }
     }
 

@@ -1,6 +1,6 @@
 //! The `SESSION_COOKIE_*` settings and what contradicts what among them.
 
-use super::Reader;
+use super::{Reader, host_in_ascii};
 use crate::session::cookie::{CookieSettings, SameSite};
 
 pub(super) fn read(reader: &mut Reader) -> CookieSettings {
@@ -14,7 +14,7 @@ pub(super) fn read(reader: &mut Reader) -> CookieSettings {
     }
 
     let domain = reader.text("SESSION_COOKIE_DOMAIN").filter(|domain| !domain.is_empty());
-    let ascii = domain.as_deref().map(host_in_ascii);
+    let ascii = domain.as_deref().map(|domain| host_in_ascii(domain.trim_start_matches('.')));
     if ascii == Some(None) {
         let remedy = "must be a host name, such as \"example.org\"";
         reader.refuse("SESSION_COOKIE_DOMAIN", remedy);
@@ -83,16 +83,4 @@ pub(super) fn read(reader: &mut Reader) -> CookieSettings {
         same_site,
         partitioned,
     }
-}
-
-/// The host as the attribute names it: without port and leading dots, and what is not ASCII in
-/// punycode, as browsers have it.
-fn host_in_ascii(domain: &str) -> Option<String> {
-    let host = domain.split(':').next().unwrap_or_default().trim_start_matches('.');
-    let ascii = match host.is_ascii() {
-        true => host.to_owned(),
-        false => idna::domain_to_ascii(host).ok()?,
-    };
-    let part = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
-    (!ascii.is_empty() && ascii.bytes().all(part)).then_some(ascii)
 }

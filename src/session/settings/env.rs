@@ -10,7 +10,7 @@ use figment::{Error, Metadata, Profile, Provider};
 pub(super) const SECRETS: &[&str] = &["SECRET_KEY", "SECRET_KEY_FALLBACKS"];
 
 /// Variables of the `flask` command itself, which are no settings.
-const FLASK_CLI: &[&str] = &["APP", "ENV", "DEBUG", "SKIP_DOTENV"];
+const FLASK_CLI: &[&str] = &["APP", "ENV", "SKIP_DOTENV"];
 
 /// The environment as Flask's `Config.from_prefixed_env` reads it: `FLASK_X` sets `X`, as JSON
 /// where it parses and as text where not; `FLASK_A__B` sets `B` in the table `A`.

@@ -223,6 +223,15 @@ impl Reader {
         parsed
     }
 
+    /// A directory that is there.
+    pub fn directory(&mut self, key: &str) -> Option<PathBuf> {
+        let dir = self.path(key)?;
+        if !dir.is_dir() {
+            self.refuse(key, format!("is {:?}, which is no directory", dir.display().to_string()));
+        }
+        Some(dir)
+    }
+
     /// A path; when a file sets it, relative to that file.
     pub fn path(&mut self, key: &str) -> Option<PathBuf> {
         let text = self.text(key)?;

@@ -1,0 +1,87 @@
+//! The settings in force, for people.
+
+use std::time::Duration;
+
+use super::Config;
+use crate::session::SameSite;
+use crate::session::settings::{Oversize, StoreSettings};
+
+impl Config {
+    /// What is in force for a setting, in words; a secret's value is not told.
+    pub fn effective(&self, key: &str) -> String {
+        let sessions = &self.sessions;
+        let cookie = &sessions.cookie;
+        let text = |text: &str| format!("{text:?}");
+        let secret = |set: bool| if set { "(set, not shown)".into() } else { "(not set)".into() };
+        match key {
+            "SECRET_KEY" => secret(sessions.secret_key.is_some()),
+            "SECRET_KEY_FALLBACKS" => secret(!sessions.fallbacks.is_empty()),
+            "SESSION_TYPE" => text(match sessions.store {
+                StoreSettings::Cookie => "cookie",
+                StoreSettings::Sqlite { .. } => "sqlite",
+            }),
+            "SESSION_SQLITE_PATH" => match &sessions.store {
+                StoreSettings::Cookie => "(not used)".into(),
+                StoreSettings::Sqlite { path } => text(&path.display().to_string()),
+            },
+            "MAX_COOKIE_SIZE" => format!("{} bytes", sessions.max_cookie_size),
+            "SESSION_COOKIE_OVERSIZE" => text(match sessions.oversize {
+                Oversize::Warn => "warn",
+                Oversize::Error => "error",
+            }),
+            "SESSION_COOKIE_NAME" => text(&cookie.name),
+            "SESSION_COOKIE_DOMAIN" => or(cookie.domain.as_deref().map(text), "(none)"),
+            "SESSION_COOKIE_PATH" => text(&cookie.path),
+            "APPLICATION_ROOT" => text(&self.urls.root),
+            "SESSION_COOKIE_HTTPONLY" => cookie.http_only.to_string(),
+            "SESSION_COOKIE_SECURE" => cookie.secure.to_string(),
+            "SESSION_COOKIE_SAMESITE" => text(cookie.same_site.map_or("", SameSite::as_str)),
+            "SESSION_COOKIE_PARTITIONED" => cookie.partitioned.to_string(),
+            "SESSION_PERMANENT" => sessions.permanent.to_string(),
+            "PERMANENT_SESSION_LIFETIME" => seconds(sessions.lifetime),
+            "SESSION_REFRESH_EACH_REQUEST" => sessions.refresh_each_request.to_string(),
+            "SESSION_EAGER" => sessions.eager.to_string(),
+            "SESSION_TOUCH_INTERVAL" => seconds(sessions.touch_interval),
+            "SESSION_KEY_PREFIX" => text(&sessions.key_prefix),
+            "SESSION_ID_LENGTH" => format!("{} bytes", sessions.id_length),
+            "SESSION_HASH_IDS" => sessions.hash_ids.to_string(),
+            "DATABASE" => text(&self.database.display().to_string()),
+            "GENDER_LABELS" => format!("{:?}", self.gender_labels),
+            "MAX_CONTENT_LENGTH" => format!("{} bytes", self.requests.max_content_length),
+            "MAX_FORM_MEMORY_SIZE" => format!("{} bytes", self.requests.max_form_memory_size),
+            "MAX_FORM_PARTS" => self.requests.max_form_parts.to_string(),
+            "TRUSTED_HOSTS" => {
+                let hosts = self.requests.trusted_hosts.as_ref();
+                let names = |hosts: &Vec<_>| hosts.iter().map(ToString::to_string).collect();
+                or(hosts.map(names).map(|names: Vec<String>| format!("{names:?}")), "(any)")
+            }
+            "TRUSTED_ORIGINS" => format!("{:?}", self.requests.trusted_origins),
+            "PROVIDE_AUTOMATIC_OPTIONS" => self.requests.automatic_options.to_string(),
+            "TRAP_BAD_REQUEST_ERRORS" => self.requests.explain_bad_requests.to_string(),
+            "SERVER_NAME" => or(self.urls.server_name.as_deref().map(text), "(not set)"),
+            "PREFERRED_URL_SCHEME" => text(&self.urls.scheme),
+            "SEND_FILE_MAX_AGE_DEFAULT" => {
+                or(self.files.max_age.map(seconds), "(browsers ask each time)")
+            }
+            "USE_X_SENDFILE" => self.files.x_sendfile.to_string(),
+            "JSON_AS_ASCII" => self.json.ascii.to_string(),
+            "JSON_SORT_KEYS" => self.json.sort_keys.to_string(),
+            "JSONIFY_PRETTYPRINT_REGULAR" => self.json.pretty.to_string(),
+            "JSONIFY_MIMETYPE" => text(&self.json.content_type.to_string()),
+            "TEMPLATES_AUTO_RELOAD" => self.templates.auto_reload.to_string(),
+            "EXPLAIN_TEMPLATE_LOADING" => self.templates.explain_loading.to_string(),
+            "DEBUG" => self.log.verbose.to_string(),
+            "LOGGER_NAME" => or(self.log.name.as_deref().map(text), "(none)"),
+            "LOGGER_HANDLER_POLICY" => text(if self.log.silent { "never" } else { "always" }),
+            _ => "(no effect)".into(),
+        }
+    }
+}
+
+fn or(value: Option<String>, otherwise: &str) -> String {
+    value.unwrap_or_else(|| otherwise.into())
+}
+
+fn seconds(span: Duration) -> String {
+    format!("{} seconds", span.as_secs_f64())
+}
