@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Context, Failure, terminal};
 use crate::config::{self, Config};
 use crate::session::SameSite;
+use crate::session::codec::Format;
 use crate::session::settings::{Origin, Oversize, Reader, StoreSettings};
 
 pub fn run(context: &Context) -> Result<(), Failure> {
@@ -72,6 +73,11 @@ fn effective(key: &str, config: &Config) -> String {
             StoreSettings::Cookie => "(not used)".into(),
             StoreSettings::Sqlite { path } => text(&path.display().to_string()),
         },
+        "SESSION_SERIALIZATION_FORMAT" => text(match sessions.format {
+            Format::MessagePack => "msgpack",
+            Format::Json => "json",
+            Format::Pickle => "pickle",
+        }),
         "MAX_COOKIE_SIZE" => format!("{} bytes", sessions.max_cookie_size),
         "SESSION_COOKIE_OVERSIZE" => text(match sessions.oversize {
             Oversize::Warn => "warn",
