@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Config;
 use crate::session::SameSite;
+use crate::session::codec::Format;
 use crate::session::settings::{Oversize, StoreSettings};
 
 impl Config {
@@ -24,6 +25,11 @@ impl Config {
                 StoreSettings::Cookie => "(not used)".into(),
                 StoreSettings::Sqlite { path } => text(&path.display().to_string()),
             },
+            "SESSION_SERIALIZATION_FORMAT" => text(match sessions.format {
+                Format::MessagePack => "msgpack",
+                Format::Json => "json",
+                Format::Pickle => "pickle",
+            }),
             "MAX_COOKIE_SIZE" => format!("{} bytes", sessions.max_cookie_size),
             "SESSION_COOKIE_OVERSIZE" => text(match sessions.oversize {
                 Oversize::Warn => "warn",

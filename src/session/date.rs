@@ -13,19 +13,19 @@ pub fn unix_now() -> i64 {
 }
 
 /// A moment in UTC by the Gregorian calendar.
-struct Civil {
+pub struct Civil {
     days: i64,
-    year: i128,
-    month: usize,
-    day: i128,
-    hour: i64,
-    minute: i64,
-    second: i64,
+    pub year: i128,
+    pub month: usize,
+    pub day: i128,
+    pub hour: i64,
+    pub minute: i64,
+    pub second: i64,
 }
 
 impl Civil {
     /// Howard Hinnant's `civil_from_days`.
-    fn from_unix(seconds: i64) -> Self {
+    pub fn from_unix(seconds: i64) -> Self {
         let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let shifted = i128::from(days) + 719_468;
         let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
@@ -66,8 +66,9 @@ pub fn http_date(seconds: i64) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// Seconds since 1970 of a civil date, by Howard Hinnant's `days_from_civil`.
-fn to_unix(year: i64, month: i64, day: i64, second_of_day: i64) -> i64 {
+/// Seconds since 1970 of a civil date, by Howard Hinnant's `days_from_civil`. A day past the month's
+/// end comes out in the next month.
+pub fn to_unix(year: i64, month: i64, day: i64, second_of_day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let from_march = (month + 9) % 12;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use figment::Figment;
 
+use super::codec::Format;
 use super::cookie::CookieSettings;
 pub use env::FlaskEnv;
 pub(crate) use host::host_in_ascii;
@@ -27,6 +28,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("MAX_COOKIE_SIZE", "warn when the session cookie is longer; 0 does not"),
     ("SESSION_COOKIE_OVERSIZE", "\"warn\" of a longer cookie, or answer an \"error\""),
     ("SESSION_SQLITE_PATH", "the SQLite file of the sessions"),
+    ("SESSION_SERIALIZATION_FORMAT", "how a store holds sessions: \"msgpack\" or \"json\""),
     ("SESSION_COOKIE_NAME", "the cookie's name"),
     ("SESSION_COOKIE_DOMAIN", "the cookie's Domain; unset: this host alone"),
     ("SESSION_COOKIE_PATH", "the cookie's Path; unset: APPLICATION_ROOT"),
@@ -111,6 +113,8 @@ pub struct Settings {
     pub touch_interval: Duration,
     /// `SESSION_TYPE` and what belongs to it.
     pub store: StoreSettings,
+    /// `SESSION_SERIALIZATION_FORMAT`: the form of the store's records. Others are read too.
+    pub format: Format,
     /// `MAX_COOKIE_SIZE`, in bytes; 0 for no limit.
     pub max_cookie_size: usize,
     /// `SESSION_COOKIE_OVERSIZE`.
@@ -182,6 +186,7 @@ impl Settings {
             eager: reader.bool("SESSION_EAGER").unwrap_or(false),
             touch_interval,
             store,
+            format: read_format(reader),
             max_cookie_size: reader
                 .integer("MAX_COOKIE_SIZE")
                 .map_or(4093, |size| usize::try_from(size).unwrap_or(usize::MAX)),
@@ -229,6 +234,17 @@ fn read_oversize(reader: &mut Reader) -> Oversize {
         Some(_) => {
             reader.refuse("SESSION_COOKIE_OVERSIZE", "must be \"warn\" or \"error\"");
             Oversize::Warn
+        }
+    }
+}
+
+fn read_format(reader: &mut Reader) -> Format {
+    match reader.text("SESSION_SERIALIZATION_FORMAT").as_deref() {
+        None | Some("msgpack") => Format::MessagePack,
+        Some("json") => Format::Json,
+        Some(_) => {
+            reader.refuse("SESSION_SERIALIZATION_FORMAT", "must be \"msgpack\" or \"json\"");
+            Format::MessagePack
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rocket::http::HeaderMap;
 
 use super::{CookieChange, Plan, Settled, Stored, expiry};
-use crate::session::codec::msgpack;
+use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
 use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
 use crate::session::error::Error;
@@ -32,11 +32,12 @@ impl Server {
         if let Some(id) = id {
             let key = self.key(&id);
             if let Some(record) = self.store.load(&key).await? {
-                match msgpack::decode(&record.bytes) {
+                match self.settings.format.decode(&record.bytes) {
                     Ok(values) => {
                         let (bytes, expires_in) = (record.bytes, record.expires_in);
                         return Ok((Stored::Live { id, key, bytes, expires_in }, values));
                     }
+                    Err(DecodeError::Null) => {}
                     Err(error) => {
                         log::warn!(
                             "session {} is unreadable and left alone: {error}",
@@ -98,7 +99,7 @@ impl Server {
                     true => Some(SessionId::generate(self.settings.id_length)?),
                     false => None,
                 };
-                if fresh.is_none() && msgpack::encode(&plan.values)? == *bytes {
+                if fresh.is_none() && self.settings.format.encode(&plan.values)? == *bytes {
                     return Ok(self.refresh(plan, modified).await);
                 }
                 let changes = plan.changes.into();
@@ -127,7 +128,7 @@ impl Server {
     }
 
     async fn create(&self, values: Map, modified: bool) -> Result<Settled, Error> {
-        let bytes = msgpack::encode(&values)?;
+        let bytes = self.settings.format.encode(&values)?;
         loop {
             let id = SessionId::generate(self.settings.id_length)?;
             let ttl = self.settings.record_lifetime();
@@ -151,14 +152,15 @@ impl Server {
         let result = Arc::clone(&merged);
         let to = fresh.map(|id| self.key(id));
         let ttl = self.settings.record_lifetime();
+        let format = self.settings.format;
         let merge: Merge = Arc::new(move |current| {
-            let mut values = msgpack::decode(current).unwrap_or_default();
+            let mut values = format.decode(current).unwrap_or_default();
             replay(&mut values, &changes)?;
             let replacement = match (is_empty(&values), &to) {
                 (true, _) => Replacement::Removed,
-                (false, None) => Replacement::Bytes { bytes: msgpack::encode(&values)?, ttl },
+                (false, None) => Replacement::Bytes { bytes: format.encode(&values)?, ttl },
                 (false, Some(key)) => {
-                    Replacement::Moved { key: key.clone(), bytes: msgpack::encode(&values)?, ttl }
+                    Replacement::Moved { key: key.clone(), bytes: format.encode(&values)?, ttl }
                 }
             };
             let bytes = match &replacement {

@@ -67,6 +67,7 @@ pub fn decode(record: &[u8]) -> Result<Map, DecodeError> {
     let text = std::str::from_utf8(record).map_err(|_| DecodeError::NotUtf8)?;
     match lexical::read(text, false, |map| Ok(Value::Map(map)))? {
         Value::Map(map) => Ok(map),
+        Value::Null => Err(DecodeError::Null),
         _ => Err(DecodeError::NotAMap),
     }
 }

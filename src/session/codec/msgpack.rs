@@ -168,6 +168,7 @@ pub fn decode(record: &[u8]) -> Result<Map, DecodeError> {
     match (value, reader.rest.len()) {
         (Value::Map(map), 0) => Ok(map),
         (Value::Map(_), left) => Err(DecodeError::Trailing(left)),
+        (Value::Null, 0) => Err(DecodeError::Null),
         _ => Err(DecodeError::NotAMap),
     }
 }
@@ -394,7 +395,8 @@ mod tests {
     fn only_one_whole_map_is_a_session() {
         assert_eq!(decode(b""), Err(DecodeError::Truncated));
         assert_eq!(decode(b"\x80\x80"), Err(DecodeError::Trailing(1)));
-        assert_eq!(decode(b"\xc0"), Err(DecodeError::NotAMap));
+        assert_eq!(decode(b"\x90"), Err(DecodeError::NotAMap));
+        assert_eq!(decode(b"\xc0"), Err(DecodeError::Null));
         assert_eq!(decode(b"\xc1"), Err(DecodeError::Reserved(0xc1)));
         assert_eq!(decode(b"\x81\xa1\xff\xc0"), Err(DecodeError::NotUtf8));
     }

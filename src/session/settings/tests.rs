@@ -62,6 +62,7 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
         ("SECRET_KEY_FALLBACKS = 'old'", "SECRET_KEY_FALLBACKS must be a list"),
         ("SECRET_KEY_FALLBACKS = ['']", "SECRET_KEY_FALLBACKS"),
         ("SESSION_COOKIE_OVERSIZE = 'ignore'", "SESSION_COOKIE_OVERSIZE"),
+        ("SESSION_SERIALIZATION_FORMAT = 'pickle'", "SESSION_SERIALIZATION_FORMAT"),
         ("SECRET_KEY = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "SECRET_KEY"),
     ] {
         let shown = problem(toml);
