@@ -36,8 +36,7 @@ const KEYS: &[(&str, &str)] = &[
 
 /// Every setting there is, with what each does in a line.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + Clone {
-    [
-        settings::KEYS,
+    let own = [
         KEYS,
         requests::KEYS,
         urls::KEYS,
@@ -46,9 +45,8 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + C
         templates::KEYS,
         logging::KEYS,
         no_effect::KEYS,
-    ]
-    .into_iter()
-    .flatten()
+    ];
+    settings::keys().chain(own.into_iter().flatten())
 }
 
 /// What the application runs with, checked.

@@ -37,7 +37,7 @@ mod app {
     use crate::config::{Config, ConfigError, Live};
     use crate::db::{self, Db};
     use crate::pages;
-    use crate::session::{self, Sessions};
+    use crate::session::{Sessions, SetupError};
     use crate::students::Students;
 
     /// Why the application cannot start.
@@ -52,7 +52,7 @@ mod app {
         Database(#[from] db::Error),
         /// The session store.
         #[error(transparent)]
-        Store(#[from] session::Error),
+        Sessions(#[from] SetupError),
     }
 
     /// The whole application: configuration checked, database opened and migrated, everything
@@ -63,8 +63,8 @@ mod app {
     pub fn rocket(figment: Figment) -> Result<Rocket<Build>, StartError> {
         let config = Config::from_figment(&figment)?;
         let db = Db::open(&config.database)?;
-        // Opened here so that a failure is reported once and in full; the fairing shares it.
-        let _store = session::store::connect(&config.sessions)?;
+        // Opened here so that a failure is reported once and in full.
+        let sessions = Sessions::open(&figment)?;
         let templates = pages::templates(&config);
         // `Template` asks for an existing directory, but the templates are built in.
         let figment = figment.merge(("template_dir", "/dev/null"));
@@ -74,7 +74,7 @@ mod app {
             .manage(Passwords::default())
             .manage(Throttle::default())
             .manage(Live::new(config))
-            .attach(Sessions::fairing())
+            .attach(sessions)
             .attach(templates);
         Ok(pages::mount(rocket))
     }

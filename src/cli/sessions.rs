@@ -1,6 +1,6 @@
 //! `dewar sessions …`: who is signed in, and ending that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::user::no_such_account;
 use super::{Context, Failure, terminal};
 use crate::auth::{Accounts, account_id};
-use crate::session::codec::msgpack;
+use crate::session::codec::Format;
 use crate::session::store::{self, Listed, Store};
 
 const AT_ONCE: usize = 500;
@@ -51,6 +51,7 @@ pub enum Command {
 struct Desk {
     store: Arc<dyn Store>,
     prefix: String,
+    format: Format,
     accounts: Accounts,
     names: HashMap<i64, String>,
     runtime: Runtime,
@@ -59,6 +60,8 @@ struct Desk {
 impl Desk {
     fn open(context: &Context) -> Result<Self, Failure> {
         let settings = context.config()?.sessions;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let _entered = runtime.enter();
         let store = store::connect(&settings)?.ok_or_else(|| {
             Failure::Failed(
                 "sessions live in the visitors' cookies, where they cannot be listed or ended; \
@@ -70,9 +73,10 @@ impl Desk {
         Ok(Self {
             store,
             prefix: settings.key_prefix,
+            format: settings.format,
             names: accounts.list()?.into_iter().map(|account| (account.id, account.name)).collect(),
             accounts,
-            runtime: Builder::new_current_thread().enable_all().build()?,
+            runtime,
         })
     }
 
@@ -81,21 +85,23 @@ impl Desk {
         &self,
         mut each: impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut after = None;
+        let (mut from, mut seen) = (None, HashSet::new());
         loop {
             let page =
-                self.runtime.block_on(self.store.scan(&self.prefix, after.as_ref(), AT_ONCE))?;
+                self.runtime.block_on(self.store.scan(&self.prefix, from.as_ref(), AT_ONCE))?;
             let page = page.ok_or_else(|| {
                 Failure::Failed("this session store cannot list its sessions".into())
             })?;
-            for session in &page {
-                let values = msgpack::decode(&session.bytes).unwrap_or_default();
-                each(session, account_id(&values))?;
+            for session in
+                page.sessions.into_iter().filter(|session| seen.insert(session.key.clone()))
+            {
+                let values = self.format.decode(&session.bytes).unwrap_or_default();
+                each(&session, account_id(&values))?;
             }
-            after = match page.last() {
-                Some(last) if page.len() == AT_ONCE => Some(last.key.clone()),
-                _ => return Ok(()),
-            };
+            from = page.next;
+            if from.is_none() {
+                return Ok(());
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Config;
 use crate::session::SameSite;
 use crate::session::codec::Format;
-use crate::session::settings::{Oversize, StoreSettings};
+use crate::session::settings::{self, Oversize, StoreSettings};
 
 impl Config {
     /// What is in force for a setting, in words; a secret's value is not told.
@@ -17,14 +17,11 @@ impl Config {
         match key {
             "SECRET_KEY" => secret(sessions.secret_key.is_some()),
             "SECRET_KEY_FALLBACKS" => secret(!sessions.fallbacks.is_empty()),
-            "SESSION_TYPE" => text(match sessions.store {
-                StoreSettings::Cookie => "cookie",
-                StoreSettings::Sqlite { .. } => "sqlite",
-            }),
-            "SESSION_SQLITE_PATH" => match &sessions.store {
-                StoreSettings::Cookie => "(not used)".into(),
-                StoreSettings::Sqlite { path } => text(&path.display().to_string()),
-            },
+            "SESSION_TYPE" => text(sessions.store.name()),
+            "SESSION_STORE_TIMEOUT" => seconds(sessions.store_timeout),
+            "SESSION_CLEANUP_N_REQUESTS" => {
+                or(sessions.cleanup_n_requests.map(|n| n.to_string()), "(not set)")
+            }
             "SESSION_SERIALIZATION_FORMAT" => text(match sessions.format {
                 Format::MessagePack => "msgpack",
                 Format::Json => "json",
@@ -79,9 +76,51 @@ impl Config {
             "DEBUG" => self.log.verbose.to_string(),
             "LOGGER_NAME" => or(self.log.name.as_deref().map(text), "(none)"),
             "LOGGER_HANDLER_POLICY" => text(if self.log.silent { "never" } else { "always" }),
-            _ => "(no effect)".into(),
+            _ => or(self.of_the_store(key), "(no effect)"),
         }
     }
+}
+
+impl Config {
+    /// The settings of one store alone; those of the others are not used.
+    fn of_the_store(&self, key: &str) -> Option<String> {
+        let text = |text: &str| format!("{text:?}");
+        let value = match (key, &self.sessions.store) {
+            ("SESSION_SQLITE_PATH", StoreSettings::Sqlite { path }) => {
+                text(&path.display().to_string())
+            }
+            ("SESSION_REDIS", StoreSettings::Redis { url })
+            | ("SESSION_MONGODB", StoreSettings::Mongodb { url, .. })
+            | ("SESSION_SQLALCHEMY", StoreSettings::Sqlalchemy { url, .. }) => {
+                text(&without_password(url.expose()))
+            }
+            ("SESSION_MEMCACHED", StoreSettings::Memcached { servers }) => format!("{servers:?}"),
+            ("SESSION_MONGODB_DB", StoreSettings::Mongodb { database, .. }) => text(database),
+            ("SESSION_MONGODB_COLLECT", StoreSettings::Mongodb { collection, .. }) => {
+                text(collection)
+            }
+            ("SESSION_SQLALCHEMY_TABLE", StoreSettings::Sqlalchemy { table, .. }) => text(table),
+            ("SESSION_SQLALCHEMY_SCHEMA", StoreSettings::Sqlalchemy { schema, .. }) => {
+                or(schema.as_deref().map(text), "(the database's default)")
+            }
+            _ if settings::keys().any(|(known, _)| *known == key) => "(not used)".into(),
+            _ => return None,
+        };
+        Some(value)
+    }
+}
+
+/// A URL, its password replaced by `…`.
+fn without_password(url: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let (user, place) = rest.rsplit_once('@')?;
+        let user = user.split(':').next()?;
+        Some(format!("{scheme}://{user}:…@{place}"))
+    };
+    let url = hidden().unwrap_or_else(|| url.to_owned());
+    // Some clients take the password after the question mark.
+    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 fn or(value: Option<String>, otherwise: &str) -> String {

@@ -51,6 +51,17 @@ impl Sessions {
         Self::default()
     }
 
+    /// The same, with the settings read and the store opened at once, for whoever wants to tell of
+    /// a failure by themselves. A later ignition with the same figment changes nothing.
+    ///
+    /// # Errors
+    /// When the settings are wrong or the store cannot be opened.
+    pub fn open(figment: &Figment) -> Result<Self, SetupError> {
+        let sessions = Self::default();
+        sessions.reload(figment)?;
+        Ok(sessions)
+    }
+
     /// A fairing with a store of one's own; `SESSION_TYPE` is then not looked at.
     pub fn with_store(store: Arc<dyn Store>) -> Self {
         Self { own_store: Some(store), ..Self::default() }

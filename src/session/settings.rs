@@ -5,9 +5,9 @@ mod duration;
 mod env;
 mod host;
 mod reader;
+mod stores;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::Figment;
@@ -17,17 +17,20 @@ use super::cookie::CookieSettings;
 pub use env::FlaskEnv;
 pub(crate) use host::host_in_ascii;
 pub use reader::{Origin, Reader, SettingsError};
+pub use stores::StoreSettings;
 
 /// The names this layer reads, with what each does in a line.
 ///
 /// `dewar check` prints them; a name near to one of them, but not in the list, stops the launch.
-pub const KEYS: &[(&str, &str)] = &[
+pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + Clone {
+    KEYS.iter().chain(stores::KEYS)
+}
+
+const KEYS: &[(&str, &str)] = &[
     ("SECRET_KEY", "signs cookies; 32 random bytes or more"),
     ("SECRET_KEY_FALLBACKS", "older keys, which verify only"),
-    ("SESSION_TYPE", "where sessions live: \"sqlite\" or \"cookie\""),
     ("MAX_COOKIE_SIZE", "warn when the session cookie is longer; 0 does not"),
     ("SESSION_COOKIE_OVERSIZE", "\"warn\" of a longer cookie, or answer an \"error\""),
-    ("SESSION_SQLITE_PATH", "the SQLite file of the sessions"),
     ("SESSION_SERIALIZATION_FORMAT", "how a store holds sessions: \"msgpack\" or \"json\""),
     ("SESSION_COOKIE_NAME", "the cookie's name"),
     ("SESSION_COOKIE_DOMAIN", "the cookie's Domain; unset: this host alone"),
@@ -49,19 +52,6 @@ pub const KEYS: &[(&str, &str)] = &[
 
 /// 31 days, Flask's default.
 const LIFETIME: Duration = Duration::from_secs(31 * 86_400);
-
-/// Where sessions live: `SESSION_TYPE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreSettings {
-    /// `cookie`: in the visitors' own cookies, signed, as in Flask without an extension.
-    Cookie,
-    /// `sqlite`: a table in a SQLite file.
-    Sqlite {
-        /// `SESSION_SQLITE_PATH`, or else `DATABASE`; relative to the configuration file.
-        path: PathBuf,
-    },
-}
 
 /// `SESSION_COOKIE_OVERSIZE`: what to do with a session that does not fit its cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +105,11 @@ pub struct Settings {
     pub store: StoreSettings,
     /// `SESSION_SERIALIZATION_FORMAT`: the form of the store's records. Others are read too.
     pub format: Format,
+    /// `SESSION_STORE_TIMEOUT`: how long a store on the network may take to answer.
+    pub store_timeout: Duration,
+    /// `SESSION_CLEANUP_N_REQUESTS`: sweep the store about every so many requests, besides once a
+    /// minute.
+    pub cleanup_n_requests: Option<u64>,
     /// `MAX_COOKIE_SIZE`, in bytes; 0 for no limit.
     pub max_cookie_size: usize,
     /// `SESSION_COOKIE_OVERSIZE`.
@@ -131,14 +126,14 @@ impl Settings {
     /// Reads and checks the settings in `figment`'s selected profile, `FLASK_` environment
     /// variables over them.
     ///
-    /// An upper-case name that is near to one of [`KEYS`] but none of them is refused as a
+    /// An upper-case name that is near to one of [`keys`] but none of them is refused as a
     /// misspelling; other unknown names are taken to be the application's own.
     ///
     /// # Errors
     /// Every problem found, each with its key, where it was set, and the remedy.
     pub fn from_figment(figment: &Figment) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(figment);
-        reader.refuse_misspelt(KEYS.iter().map(|(key, _)| *key));
+        reader.refuse_misspelt(keys().map(|(key, _)| *key));
         let settings = Self::read(&mut reader);
         reader.finish(settings)
     }
@@ -169,7 +164,7 @@ impl Settings {
             );
         }
         let secret_key = read_secret_key(reader);
-        let store = read_store(reader);
+        let store = stores::read(reader);
         if store == StoreSettings::Cookie && secret_key.is_none() {
             reader
                 .refuse("SECRET_KEY", "is missing; sessions in cookies need it (see `dewar key`)");
@@ -186,6 +181,8 @@ impl Settings {
             eager: reader.bool("SESSION_EAGER").unwrap_or(false),
             touch_interval,
             store,
+            store_timeout: read_store_timeout(reader),
+            cleanup_n_requests: reader.integer("SESSION_CLEANUP_N_REQUESTS"),
             format: read_format(reader),
             max_cookie_size: reader
                 .integer("MAX_COOKIE_SIZE")
@@ -227,6 +224,15 @@ fn read_fallbacks(reader: &mut Reader) -> Vec<Secret> {
     keys.into_iter().map(Secret).collect()
 }
 
+fn read_store_timeout(reader: &mut Reader) -> Duration {
+    let key = "SESSION_STORE_TIMEOUT";
+    let limit = reader.duration(key).unwrap_or(Duration::from_secs(2));
+    if !(Duration::from_millis(50)..=Duration::from_secs(60)).contains(&limit) {
+        reader.refuse(key, "must be 0.05 seconds to a minute; 2 seconds is the default");
+    }
+    limit
+}
+
 fn read_oversize(reader: &mut Reader) -> Oversize {
     match reader.text("SESSION_COOKIE_OVERSIZE").as_deref() {
         None | Some("warn") => Oversize::Warn,
@@ -245,21 +251,6 @@ fn read_format(reader: &mut Reader) -> Format {
         Some(_) => {
             reader.refuse("SESSION_SERIALIZATION_FORMAT", "must be \"msgpack\" or \"json\"");
             Format::MessagePack
-        }
-    }
-}
-
-fn read_store(reader: &mut Reader) -> StoreSettings {
-    let kind = reader.text("SESSION_TYPE").unwrap_or_else(|| "sqlite".into());
-    let path = reader.path("SESSION_SQLITE_PATH").or_else(|| reader.path("DATABASE"));
-    let sqlite = StoreSettings::Sqlite { path: path.unwrap_or_else(|| "dewar.db".into()) };
-    match kind.to_lowercase().as_str() {
-        "sqlite" => sqlite,
-        "cookie" => StoreSettings::Cookie,
-        _ => {
-            let problem = "is a store this version does not have; it has \"sqlite\" and \"cookie\"";
-            reader.refuse("SESSION_TYPE", problem);
-            sqlite
         }
     }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sqlalchemy"))]
+mod timed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -65,6 +67,19 @@ pub struct Listed {
     pub bytes: Vec<u8>,
     /// When it expires, if the engine tells.
     pub expires: Option<SystemTime>,
+}
+
+/// Where a listing goes on, in the store's own terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub(crate) String);
+
+/// A part of a listing.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Some of the sessions, perhaps none.
+    pub sessions: Vec<Listed>,
+    /// Where the next part begins, if there may be one.
+    pub next: Option<Cursor>,
 }
 
 /// A place for sessions: bytes under keys, each with a time to live.
@@ -131,20 +146,24 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// by themselves answer 0.
     async fn sweep(&self, limit: usize) -> Result<usize, Error>;
 
-    /// Up to `limit` live sessions in key order, those after `after`; `None` when the engine
-    /// cannot enumerate.
+    /// About `limit` of the live sessions whose keys begin with `prefix`, from where an earlier
+    /// page ended; `None` when the engine cannot enumerate.
+    ///
+    /// A session that lives throughout the listing is on some page, and may be on several; one
+    /// that comes or goes meanwhile may be on none.
     async fn scan(
         &self,
         prefix: &str,
-        after: Option<&StoreKey>,
+        from: Option<&Cursor>,
         limit: usize,
-    ) -> Result<Option<Vec<Listed>>, Error>;
+    ) -> Result<Option<Page>, Error>;
 
     /// Answers when the store can be read. Used by health checks.
     async fn ping(&self) -> Result<(), Error>;
 }
 
-/// Opens the store that the settings name; `None` where sessions live in cookies.
+/// Opens the store that the settings name; `None` where sessions live in cookies. A store on the
+/// network is connected to when it is first used, and again whenever the connection is lost.
 ///
 /// # Errors
 /// When it cannot be reached or its table cannot be made.
@@ -153,10 +172,18 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
         StoreSettings::Cookie => Ok(None),
         #[cfg(feature = "sqlite")]
         StoreSettings::Sqlite { path } => Ok(Some(Arc::new(SqliteStore::open(path)?))),
-        #[cfg(not(feature = "sqlite"))]
-        StoreSettings::Sqlite { .. } => Err(Error::store(
-            "open",
-            std::io::Error::other("this build has no SQLite store; enable the feature `sqlite`"),
-        )),
+        #[allow(unreachable_patterns)]
+        other => Err(Error::store("open", NotBuilt(other.name()))),
     }
 }
+
+/// A store on the network, which may hang, with the configured limit.
+#[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sqlalchemy"))]
+fn timed(settings: &Settings, store: impl Store + 'static) -> Option<Arc<dyn Store>> {
+    Some(Arc::new(timed::Timed::new(Arc::new(store), settings.store_timeout)))
+}
+
+/// The store is one that this build was made without.
+#[derive(Debug, thiserror::Error)]
+#[error("this build has no {0} store; enable the feature {0:?}")]
+struct NotBuilt(&'static str);

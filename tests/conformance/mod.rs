@@ -33,7 +33,7 @@ where
     an_expired_record_is_absent_at_once_and_a_live_one_never_early(&*store).await;
     an_expired_place_can_be_taken_again(&*store).await;
     a_sweep_is_bounded_and_takes_the_expired_alone(&*store).await;
-    a_scan_lists_each_live_session_of_the_prefix_once(&*store).await;
+    a_scan_lists_each_live_session_of_the_prefix_and_no_other(&*store).await;
     what_was_written_is_there_for_another_connection(&*store, &*open().await).await;
 }
 
@@ -241,7 +241,7 @@ async fn a_sweep_is_bounded_and_takes_the_expired_alone(store: &dyn Store) {
     }
 }
 
-async fn a_scan_lists_each_live_session_of_the_prefix_once(store: &dyn Store) {
+async fn a_scan_lists_each_live_session_of_the_prefix_and_no_other(store: &dyn Store) {
     let prefix = format!("{}:", key().handle());
     let keys: HashSet<StoreKey> = (0..25).map(|i| StoreKey::new(format!("{prefix}{i}"))).collect();
     for key in &keys {
@@ -252,19 +252,20 @@ async fn a_scan_lists_each_live_session_of_the_prefix_once(store: &dyn Store) {
     let other = key();
     store.create(&other, b"x", LONG).await.unwrap();
     sleep(2_100).await;
-    let mut found = Vec::new();
-    let mut after = None;
+    let mut found = HashSet::new();
+    let mut from = None;
     loop {
-        let Some(page) = store.scan(&prefix, after.as_ref(), 10).await.unwrap() else {
+        let Some(page) = store.scan(&prefix, from.as_ref(), 10).await.unwrap() else {
             return;
         };
-        assert!(page.len() <= 10);
-        let Some(last) = page.last() else { break };
-        after = Some(last.key.clone());
-        found.extend(page.into_iter().map(|listed| listed.key));
+        assert!(page.sessions.iter().all(|listed| listed.bytes == b"x"));
+        found.extend(page.sessions.into_iter().map(|listed| listed.key));
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
     }
-    assert_eq!(found.len(), keys.len());
-    assert_eq!(found.into_iter().collect::<HashSet<_>>(), keys);
+    assert_eq!(found, keys);
     for key in keys.iter().chain([&other]) {
         store.delete(key).await.unwrap();
     }

@@ -233,7 +233,8 @@ async fn compare(
     expected: &BTreeMap<String, (Vec<u8>, Duration)>,
 ) {
     let listed = store.scan("session:", None, 10).await.unwrap().unwrap();
-    let keys: Vec<_> = listed.iter().map(|listed| listed.key.as_str().to_owned()).collect();
+    let keys: Vec<_> =
+        listed.sessions.iter().map(|listed| listed.key.as_str().to_owned()).collect();
     assert_eq!(keys, expected.keys().cloned().collect::<Vec<_>>(), "{case}");
     for (key, (bytes, lifetime)) in expected {
         let record = store.load(&StoreKey::new(key)).await.unwrap().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dewar::session::store::{Listed, Merge, Record, Replacement, SqliteStore, Store};
+use dewar::session::store::{Cursor, Merge, Page, Record, Replacement, SqliteStore, Store};
 use dewar::session::{Error, Session, Sessions, SetupError, StoreKey};
 use dewar::sqlite::Statistics;
 use rocket::figment::Figment;
@@ -105,7 +105,7 @@ impl App {
 
     pub async fn keys(&self) -> Vec<String> {
         let all = self.store.inner.scan("session:", None, 1000).await.unwrap().unwrap();
-        all.into_iter().map(|listed| listed.key.as_str().to_owned()).collect()
+        all.sessions.into_iter().map(|listed| listed.key.as_str().to_owned()).collect()
     }
 
     pub async fn sessions(&self) -> usize {
@@ -349,10 +349,10 @@ impl Store for Fragile {
     async fn scan(
         &self,
         prefix: &str,
-        after: Option<&StoreKey>,
+        from: Option<&Cursor>,
         limit: usize,
-    ) -> Result<Option<Vec<Listed>>, Error> {
-        self.inner.scan(prefix, after, limit).await
+    ) -> Result<Option<Page>, Error> {
+        self.inner.scan(prefix, from, limit).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

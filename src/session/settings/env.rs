@@ -7,7 +7,14 @@ use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
 
 /// The settings whose value is a secret: read from systemd credentials too, and never shown.
-pub(super) const SECRETS: &[&str] = &["SECRET_KEY", "SECRET_KEY_FALLBACKS"];
+pub(super) const SECRETS: &[&str] = &[
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SESSION_MONGODB",
+    "SESSION_REDIS",
+    "SESSION_SQLALCHEMY",
+    "SQLALCHEMY_DATABASE_URI",
+];
 
 /// Variables of the `flask` command itself, which are no settings.
 const FLASK_CLI: &[&str] = &["APP", "ENV", "SKIP_DOTENV"];

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Listed, Merge, Record, Replacement, Store};
+use super::{Cursor, Listed, Merge, Page, Record, Replacement, Store};
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use crate::sqlite::{self, Database};
@@ -215,13 +215,13 @@ impl Store for SqliteStore {
     async fn scan(
         &self,
         prefix: &str,
-        after: Option<&StoreKey>,
+        from: Option<&Cursor>,
         limit: usize,
-    ) -> Result<Option<Vec<Listed>>, Error> {
+    ) -> Result<Option<Page>, Error> {
         let prefix = prefix.to_owned();
-        let after = after.map_or_else(String::new, |key| key.as_str().to_owned());
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let listed = self
+        let after = from.map_or_else(String::new, |cursor| cursor.0.clone());
+        let count = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sessions: Vec<Listed> = self
             .database
             .read_long(move |connection| {
                 connection
@@ -229,7 +229,7 @@ impl Store for SqliteStore {
                         "SELECT id, data, expires FROM sessions WHERE id > ?1 AND expires > ?2 \
                          AND substr(id, 1, length(?3)) = ?3 ORDER BY id LIMIT ?4",
                     )?
-                    .query_map(params![after, now(), prefix, limit], |row| {
+                    .query_map(params![after, now(), prefix, count], |row| {
                         Ok(Listed {
                             key: StoreKey::new(row.get::<_, String>(0)?),
                             bytes: row.get(1)?,
@@ -240,7 +240,9 @@ impl Store for SqliteStore {
             })
             .await
             .map_err(failed("list"))?;
-        Ok(Some(listed))
+        let last = sessions.last().filter(|_| sessions.len() == limit);
+        let next = last.map(|last| Cursor(last.key.as_str().to_owned()));
+        Ok(Some(Page { sessions, next }))
     }
 
     async fn ping(&self) -> Result<(), Error> {
