@@ -1,0 +1,101 @@
+//! Private servers for tests: each on a free port of this machine, with throwaway data, ended with
+//! the test.
+
+#![allow(dead_code)]
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A server that can be stopped, hung, killed and started again on its port and its data.
+pub struct Service {
+    program: &'static str,
+    command: Box<dyn Fn(&Path, u16) -> Command + Send + Sync>,
+    child: Option<Child>,
+    pub port: u16,
+    dir: TempDir,
+}
+
+impl Service {
+    /// Starts what `command` makes of a directory for data and a port, and waits until it takes
+    /// connections.
+    pub fn start(
+        program: &'static str,
+        command: impl Fn(&Path, u16) -> Command + Send + Sync + 'static,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut service =
+            Self { program, command: Box::new(command), child: None, port: free_port(), dir };
+        service.restart();
+        service
+    }
+
+    /// Where its data is.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts it again after [`kill`](Self::kill).
+    pub fn restart(&mut self) {
+        let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
+        let mut command = (self.command)(self.dir.path(), self.port);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.program));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let ended = child.try_wait().unwrap();
+            if ended.is_some() || Instant::now() > deadline {
+                let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                let _ = child.kill();
+                panic!("{} does not start ({ended:?}): {log}", self.program);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.child = Some(child);
+    }
+
+    /// Ends it at once, its data staying.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // One that is hung is ended by this signal alone.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Hangs it: it keeps its connections and answers nothing.
+    pub fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("a running server").id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port of the loopback interface that nobody uses.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Where a program is, in `PATH` or in one of the directories that Debian keeps servers in.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/sbin", "/usr/local/bin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(more).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
