@@ -140,6 +140,25 @@ fn a_sessions_handle_ends_it_and_cannot_sign_in() {
 }
 
 #[test]
+fn an_account_is_signed_out_everywhere_where_sessions_live_in_cookies() {
+    let key = "a secret key that is long enough for anybody";
+    let site = Site::new(&format!("SESSION_TYPE = 'cookie'\nSECRET_KEY = '{key}'"));
+    site.run_with_input(&["user", "add", "other", "--password-stdin"], PASSWORD);
+    let server = site.serve();
+    let (one, two, other) = (server.signed_in(), server.signed_in(), server.browser());
+    other.post("/login", &[("username", "other"), ("password", PASSWORD)]);
+    let (status, problem) = site.fail(&["sessions", "list"], b"");
+    assert!(status == 1 && problem.contains("in the visitors' cookies"), "{problem}");
+
+    let told = site.run(&["sessions", "revoke", "--user", USER, "--json"]);
+    assert!(told.contains("null"), "{told}");
+    assert!(!one.is_signed_in() && !two.is_signed_in() && other.is_signed_in());
+    assert!(server.signed_in().is_signed_in(), "until the next sign-in");
+    site.run(&["sessions", "revoke", "--all"]);
+    assert!(!other.is_signed_in());
+}
+
+#[test]
 fn a_backup_is_taken_and_restored_while_the_server_runs() {
     let site = Site::new("");
     let server = site.serve();

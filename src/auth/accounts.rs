@@ -213,6 +213,21 @@ impl Accounts {
         })
     }
 
+    /// Ends all sessions of an account, or of every account: those made before do not count any
+    /// more, wherever they live, in visitors' cookies as in a store.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn sign_out(&self, name: Option<&str>) -> Result<Outcome, Error> {
+        let key = name.map(name_key);
+        self.change(move |connection| {
+            connection.execute(
+                "UPDATE accounts SET epoch = epoch + 1 WHERE ?1 IS NULL OR name_key = ?1",
+                [key],
+            )
+        })
+    }
+
     /// Removes an account, and with it all of its sessions.
     ///
     /// # Errors

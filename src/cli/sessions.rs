@@ -47,9 +47,9 @@ pub enum Command {
     Stats,
 }
 
-/// The store, the accounts' names, and a runtime to ask the store in.
+/// The store if there is one, the accounts' names, and a runtime to ask the store in.
 struct Desk {
-    store: Arc<dyn Store>,
+    store: Option<Arc<dyn Store>>,
     prefix: String,
     format: Format,
     accounts: Accounts,
@@ -62,13 +62,7 @@ impl Desk {
         let settings = context.config()?.sessions;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let _entered = runtime.enter();
-        let store = store::connect(&settings)?.ok_or_else(|| {
-            Failure::Failed(
-                "sessions live in the visitors' cookies, where they cannot be listed or ended; \
-                 `dewar user passwd` and `dewar user disable` end an account's"
-                    .into(),
-            )
-        })?;
+        let store = store::connect(&settings)?;
         let accounts = Accounts::new(&context.db()?);
         Ok(Self {
             store,
@@ -80,18 +74,40 @@ impl Desk {
         })
     }
 
+    fn store(&self) -> Result<&Arc<dyn Store>, Failure> {
+        self.store.as_ref().ok_or_else(|| {
+            Failure::Failed(
+                "sessions live in the visitors' cookies, where they cannot be listed; \
+                 `dewar sessions revoke --user NAME` ends an account's all the same"
+                    .into(),
+            )
+        })
+    }
+
     /// Hands each live session on, with its account's number if it has one.
     fn for_each(
         &self,
         mut each: impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        match self.scan(&mut each)? {
+            true => Ok(()),
+            false => Err(Failure::Failed(
+                "this session store cannot list its sessions; `dewar sessions revoke --user NAME` \
+                 ends an account's all the same"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The same; false when the store cannot list its sessions.
+    fn scan(
+        &self,
+        each: &mut impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
+    ) -> Result<bool, Failure> {
         let (mut from, mut seen) = (None, HashSet::new());
         loop {
-            let page =
-                self.runtime.block_on(self.store.scan(&self.prefix, from.as_ref(), AT_ONCE))?;
-            let page = page.ok_or_else(|| {
-                Failure::Failed("this session store cannot list its sessions".into())
-            })?;
+            let page = self.store()?.scan(&self.prefix, from.as_ref(), AT_ONCE);
+            let Some(page) = self.runtime.block_on(page)? else { return Ok(false) };
             for session in
                 page.sessions.into_iter().filter(|session| seen.insert(session.key.clone()))
             {
@@ -100,7 +116,7 @@ impl Desk {
             }
             from = page.next;
             if from.is_none() {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -120,7 +136,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Sweep => {
             let mut swept = 0;
             loop {
-                match desk.runtime.block_on(desk.store.sweep(AT_ONCE))? {
+                match desk.runtime.block_on(desk.store()?.sweep(AT_ONCE))? {
                     AT_ONCE => swept += AT_ONCE,
                     last => {
                         swept += last;
@@ -178,19 +194,32 @@ fn revoke(
     all: bool,
 ) -> Result<(), Failure> {
     let account = user.map(|name| desk.account(name)).transpose()?;
+    // These hold for sessions that no list shows, in cookies and in stores that cannot list.
+    if all || user.is_some() {
+        desk.accounts.sign_out(user)?;
+    }
     let mut missing: Vec<&String> = handles.iter().collect();
     let mut keys = Vec::new();
-    desk.for_each(|session, owner| {
+    let mut find = |session: &Listed, owner: Option<i64>| {
         let handle = session.key.handle();
         missing.retain(|wanted| **wanted != handle);
         if all || account.is_some() && owner == account || handles.contains(&handle) {
             keys.push(session.key.clone());
         }
         Ok(())
-    })?;
+    };
+    if handles.is_empty() && (desk.store.is_none() || !desk.scan(&mut find)?) {
+        let who = user.map_or_else(|| "everybody".into(), |name| format!("account {name}"));
+        let done =
+            format!("{who} is signed out everywhere; how many sessions that were is not known");
+        return terminal::done(json, &done, &json!({ "ended": null }));
+    }
+    if !handles.is_empty() {
+        desk.for_each(find)?;
+    }
     let bar = terminal::progress(keys.len(), "Ending sessions");
     for key in &keys {
-        desk.runtime.block_on(desk.store.delete(key))?;
+        desk.runtime.block_on(desk.store()?.delete(key))?;
         bar.inc(1);
     }
     bar.finish_and_clear();
