@@ -443,3 +443,14 @@ async fn a_session_marked_as_modified_sends_its_cookie_again() {
     assert_eq!(cookie_of(&marked), cookie);
     assert_eq!(app.post("/mark/false", &cookie).await.set_cookie, None);
 }
+
+#[rocket::async_test]
+async fn requests_sweep_now_and_then_when_told_to() {
+    let app = App::new("SESSION_CLEANUP_N_REQUESTS = 1").await;
+    app.put_expired("session:old").await;
+    for _ in 0..64 {
+        app.get("/get/a", "").await;
+    }
+    app.sleep(200).await;
+    assert_eq!(app.rows(), 0);
+}

@@ -117,6 +117,21 @@ impl App {
         assert!(self.store.inner.create(&StoreKey::new(key), bytes, hour).await.unwrap());
     }
 
+    pub async fn put_expired(&self, key: &str) {
+        let moment = Duration::from_millis(1);
+        assert!(self.store.inner.create(&StoreKey::new(key), b"x", moment).await.unwrap());
+        self.sleep(20).await;
+        assert_eq!(self.rows(), 1);
+    }
+
+    /// The records in the table, live and expired.
+    pub fn rows(&self) -> i64 {
+        let count = |connection: &rusqlite::Connection| {
+            connection.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))
+        };
+        self.store.inner.database().read_blocking(count).unwrap()
+    }
+
     pub async fn record(&self, key: &str) -> Option<Vec<u8>> {
         let record = self.store.inner.load(&StoreKey::new(key)).await.unwrap();
         record.map(|record| record.bytes)

@@ -15,6 +15,8 @@ use crate::session::store::{Merge, Replacement, Store};
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
 
+const SWEEP_AT_ONCE: usize = 250;
+
 /// A store and the settings for it.
 #[derive(Debug)]
 pub struct Server {
@@ -29,6 +31,7 @@ impl Server {
             Sent::One(value) => SessionId::parse(&value),
             Sent::Nothing | Sent::Conflict => None,
         };
+        self.sweep_by_chance();
         if let Some(id) = id {
             let key = self.key(&id);
             if let Some(record) = self.store.load(&key).await? {
@@ -48,6 +51,19 @@ impl Server {
             }
         }
         Ok((Stored::New, self.new_values()))
+    }
+
+    /// Flask-Session's clean-up about every `SESSION_CLEANUP_N_REQUESTS` requests.
+    fn sweep_by_chance(&self) {
+        let every = self.settings.cleanup_n_requests.filter(|every| *every > 0);
+        if every.is_some_and(|every| rand::random_range(0..=every) == 0) {
+            let store = Arc::clone(&self.store);
+            rocket::tokio::spawn(async move {
+                if let Err(error) = store.sweep(SWEEP_AT_ONCE).await {
+                    log::warn!("{error}");
+                }
+            });
+        }
     }
 
     fn new_values(&self) -> Map {
