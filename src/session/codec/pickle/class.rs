@@ -113,6 +113,8 @@ fn moment(state: &[u8], offset: i64) -> Option<Value> {
         && (hour < 24 && minute < 60 && second < 60)
         && microseconds < 1_000_000
         && Civil::from_unix(to_unix(year, month, day, 0)).day == i128::from(day);
-    let seconds = to_unix(year, month, day, hour * 3600 + minute * 60 + second) - offset;
-    valid.then_some(Value::Timestamp { seconds, nanoseconds: microseconds * 1000 })
+    valid.then(|| Value::Timestamp {
+        seconds: to_unix(year, month, day, hour * 3600 + minute * 60 + second) - offset,
+        nanoseconds: microseconds * 1000,
+    })
 }

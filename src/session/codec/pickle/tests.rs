@@ -104,10 +104,12 @@ fn a_class_with_other_arguments_than_its_own_is_refused() {
         let refused = loads(pickle).unwrap_err();
         assert!(matches!(refused, DecodeError::Refused(_)), "{pickle:?} {refused}");
     }
+    let unreal = b"cdatetime\ndatetime\nC\x0a\x07\xe8\x01\x02\x03\x04\x05\xff\xff\xff";
+    let utc = b"cdatetime\ntimezone\ncdatetime\ntimedelta\nK\0K\0K\0\x87R\x85R\x86R.";
+    assert!(matches!(loads(&[&unreal[..], utc].concat()), Err(DecodeError::Refused(_))));
     let day = |day: u8| {
         let state = [b"\x07\xe8\x02".as_slice(), &[day], b"\0\0\0\0\0\0"].concat();
         let head = [b"\x80\x04cdatetime\ndatetime\nC\x0a".as_slice(), &state].concat();
-        let utc = b"cdatetime\ntimezone\ncdatetime\ntimedelta\nK\0K\0K\0\x87R\x85R\x86R.";
         loads(&[&head[..], utc].concat())
     };
     assert_eq!(day(29), Ok(Value::Timestamp { seconds: 1_709_164_800, nanoseconds: 0 }));
