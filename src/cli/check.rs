@@ -8,7 +8,7 @@ use super::{Context, Failure, terminal};
 use crate::config::{self, Config};
 use crate::session::SameSite;
 use crate::session::codec::Format;
-use crate::session::settings::{Origin, Oversize, Reader, StoreSettings};
+use crate::session::settings::{FileHash, FileSettings, Origin, Oversize, Reader, StoreSettings};
 
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
@@ -62,17 +62,31 @@ fn effective(key: &str, config: &Config) -> String {
     let cookie = &sessions.cookie;
     let text = |text: &str| format!("{text:?}");
     let secret = |set: bool| if set { "(set, not shown)".into() } else { "(not set)".into() };
+    let of_files = |show: &dyn Fn(&FileSettings) -> String| match &sessions.store {
+        StoreSettings::Filesystem(files) => show(files),
+        _ => "(not used)".into(),
+    };
     match key {
         "SECRET_KEY" => secret(sessions.secret_key.is_some()),
         "SECRET_KEY_FALLBACKS" => secret(!sessions.fallbacks.is_empty()),
         "SESSION_TYPE" => text(match sessions.store {
             StoreSettings::Cookie => "cookie",
+            StoreSettings::Filesystem(_) => "filesystem",
             StoreSettings::Sqlite { .. } => "sqlite",
         }),
         "SESSION_SQLITE_PATH" => match &sessions.store {
-            StoreSettings::Cookie => "(not used)".into(),
             StoreSettings::Sqlite { path } => text(&path.display().to_string()),
+            _ => "(not used)".into(),
         },
+        "SESSION_FILE_DIR" => of_files(&|files| text(&files.dir.display().to_string())),
+        "SESSION_FILE_THRESHOLD" => of_files(&|files| format!("{} files", files.threshold)),
+        "SESSION_FILE_MODE" => of_files(&|files| format!("0o{:o}", files.mode)),
+        "SESSION_FILE_HASH" => of_files(&|files| {
+            text(match files.hash {
+                FileHash::Sha256 => "sha256",
+                FileHash::Md5 => "md5",
+            })
+        }),
         "SESSION_SERIALIZATION_FORMAT" => text(match sessions.format {
             Format::MessagePack => "msgpack",
             Format::Json => "json",

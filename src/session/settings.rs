@@ -3,6 +3,7 @@
 mod cookie;
 mod duration;
 mod env;
+mod filesystem;
 mod reader;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use figment::Figment;
 use super::codec::Format;
 use super::cookie::CookieSettings;
 pub use env::FlaskEnv;
+pub use filesystem::{FileHash, FileSettings};
 pub use reader::{Origin, Reader, SettingsError};
 
 /// The names this layer reads, with what each does in a line.
@@ -22,10 +24,14 @@ pub use reader::{Origin, Reader, SettingsError};
 pub const KEYS: &[(&str, &str)] = &[
     ("SECRET_KEY", "signs cookies; 32 random bytes or more"),
     ("SECRET_KEY_FALLBACKS", "older keys, which verify only"),
-    ("SESSION_TYPE", "where sessions live: \"sqlite\" or \"cookie\""),
+    ("SESSION_TYPE", "where sessions live: \"sqlite\", \"filesystem\" or \"cookie\""),
     ("MAX_COOKIE_SIZE", "warn when the session cookie is longer; 0 does not"),
     ("SESSION_COOKIE_OVERSIZE", "\"warn\" of a longer cookie, or answer an \"error\""),
     ("SESSION_SQLITE_PATH", "the SQLite file of the sessions"),
+    ("SESSION_FILE_DIR", "the directory of the sessions' files"),
+    ("SESSION_FILE_THRESHOLD", "throw sessions out beyond so many files; 0 does not"),
+    ("SESSION_FILE_MODE", "the files' permissions, such as 0o600"),
+    ("SESSION_FILE_HASH", "what names a file: \"sha256\", or \"md5\" for cachelib before 0.16"),
     ("SESSION_SERIALIZATION_FORMAT", "how a store holds sessions: \"msgpack\" or \"json\""),
     ("SESSION_COOKIE_NAME", "the cookie's name"),
     ("SESSION_COOKIE_DOMAIN", "the cookie's Domain; unset: this host alone"),
@@ -53,6 +59,8 @@ const LIFETIME: Duration = Duration::from_secs(31 * 86_400);
 pub enum StoreSettings {
     /// `cookie`: in the visitors' own cookies, signed, as in Flask without an extension.
     Cookie,
+    /// `filesystem`: in files, as in Flask-Session.
+    Filesystem(FileSettings),
     /// `sqlite`: a table in a SQLite file.
     Sqlite {
         /// `SESSION_SQLITE_PATH`, or else `DATABASE`; relative to the configuration file.
@@ -107,7 +115,8 @@ pub struct Settings {
     pub touch_interval: Duration,
     /// `SESSION_TYPE` and what belongs to it.
     pub store: StoreSettings,
-    /// `SESSION_SERIALIZATION_FORMAT`: the form of the store's records. Others are read too.
+    /// `SESSION_SERIALIZATION_FORMAT`: the form of the store's records, which in files is always
+    /// Python's pickle. Others are read too.
     pub format: Format,
     /// `MAX_COOKIE_SIZE`, in bytes; 0 for no limit.
     pub max_cookie_size: usize,
@@ -168,6 +177,10 @@ impl Settings {
             reader
                 .refuse("SECRET_KEY", "is missing; sessions in cookies need it (see `dewar key`)");
         }
+        let format = match (read_format(reader), &store) {
+            (_, StoreSettings::Filesystem(_)) => Format::Pickle,
+            (format, _) => format,
+        };
         // Flask-Session's default; Flask's own is a session that ends with the browser.
         let permanent = store != StoreSettings::Cookie;
         Self {
@@ -179,7 +192,7 @@ impl Settings {
             refresh_each_request,
             touch_interval,
             store,
-            format: read_format(reader),
+            format,
             max_cookie_size: reader
                 .integer("MAX_COOKIE_SIZE")
                 .map_or(4093, |size| usize::try_from(size).unwrap_or(usize::MAX)),
@@ -246,11 +259,14 @@ fn read_store(reader: &mut Reader) -> StoreSettings {
     let kind = reader.text("SESSION_TYPE").unwrap_or_else(|| "sqlite".into());
     let path = reader.path("SESSION_SQLITE_PATH").or_else(|| reader.path("DATABASE"));
     let sqlite = StoreSettings::Sqlite { path: path.unwrap_or_else(|| "dewar.db".into()) };
+    let filesystem = StoreSettings::Filesystem(filesystem::read(reader));
     match kind.to_lowercase().as_str() {
         "sqlite" => sqlite,
+        "filesystem" => filesystem,
         "cookie" => StoreSettings::Cookie,
         _ => {
-            let problem = "is a store this version does not have; it has \"sqlite\" and \"cookie\"";
+            let problem = "is a store this version does not have; it has \"sqlite\", \
+                           \"filesystem\" and \"cookie\"";
             reader.refuse("SESSION_TYPE", problem);
             sqlite
         }

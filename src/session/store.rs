@@ -1,5 +1,7 @@
 //! Where sessions live: the contract every store keeps, and the list of stores there are.
 
+#[cfg(feature = "filesystem")]
+pub mod filesystem;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -11,6 +13,8 @@ use super::error::Error;
 use super::settings::{Settings, StoreSettings};
 use super::token::StoreKey;
 
+#[cfg(feature = "filesystem")]
+pub use filesystem::FilesystemStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -151,6 +155,15 @@ pub trait Store: Send + Sync + fmt::Debug {
 pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
     match &settings.store {
         StoreSettings::Cookie => Ok(None),
+        #[cfg(feature = "filesystem")]
+        StoreSettings::Filesystem(files) => {
+            Ok(Some(Arc::new(FilesystemStore::open(files.clone())?)))
+        }
+        #[cfg(not(feature = "filesystem"))]
+        StoreSettings::Filesystem(_) => Err(Error::store(
+            "open",
+            std::io::Error::other("this build has no file store; enable the feature `filesystem`"),
+        )),
         #[cfg(feature = "sqlite")]
         StoreSettings::Sqlite { path } => Ok(Some(Arc::new(SqliteStore::open(path)?))),
         #[cfg(not(feature = "sqlite"))]
