@@ -144,13 +144,17 @@ fn a_visitor_of_both_stays_signed_in_whichever_writes() {
 #[test]
 fn a_visitor_of_both_stays_signed_in_through_files() {
     let Some(python) = python("a_visitor_of_both_stays_signed_in_through_files") else { return };
-    let dir = tempfile::tempdir().unwrap();
-    let settings = [
-        ("FLASK_SESSION_TYPE", "filesystem"),
-        ("FLASK_SESSION_FILE_DIR", dir.path().to_str().unwrap()),
-        ("FLASK_SESSION_HASH_IDS", "false"),
-    ];
-    visit(&python, &settings, &json!({ "_permanent": true }));
+    for signs in ["false", "true"] {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = [
+            ("FLASK_SECRET_KEY", KEY),
+            ("FLASK_SESSION_TYPE", "filesystem"),
+            ("FLASK_SESSION_FILE_DIR", dir.path().to_str().unwrap()),
+            ("FLASK_SESSION_HASH_IDS", "false"),
+            ("FLASK_SESSION_USE_SIGNER", signs),
+        ];
+        visit(&python, &settings, &json!({ "_permanent": true }));
+    }
 }
 
 #[test]

@@ -110,6 +110,7 @@ fn effective(key: &str, config: &Config) -> String {
         "SESSION_TOUCH_INTERVAL" => format!("{} seconds", sessions.touch_interval.as_secs_f64()),
         "SESSION_KEY_PREFIX" => text(&sessions.key_prefix),
         "SESSION_ID_LENGTH" => format!("{} bytes", sessions.id_length),
+        "SESSION_USE_SIGNER" => sessions.use_signer.to_string(),
         "SESSION_HASH_IDS" => sessions.hash_ids.to_string(),
         "DATABASE" => text(&config.database.display().to_string()),
         "MAX_CONTENT_LENGTH" => format!("{} bytes", config.max_content_length),

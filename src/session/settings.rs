@@ -14,6 +14,7 @@ use figment::Figment;
 
 use super::codec::Format;
 use super::cookie::CookieSettings;
+use super::signing::Signer;
 pub use env::FlaskEnv;
 pub use filesystem::{FileHash, FileSettings};
 pub use reader::{Origin, Reader, SettingsError};
@@ -46,6 +47,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("SESSION_TOUCH_INTERVAL", "write a restarted lifetime at most this often"),
     ("SESSION_KEY_PREFIX", "what each key in the store begins with"),
     ("SESSION_ID_LENGTH", "random bytes in a session id"),
+    ("SESSION_USE_SIGNER", "sign the id in the cookie, where a store holds sessions"),
     ("SESSION_HASH_IDS", "store a hash in place of the id"),
     ("APPLICATION_ROOT", "the path the application lies under"),
 ];
@@ -126,6 +128,8 @@ pub struct Settings {
     pub key_prefix: String,
     /// `SESSION_ID_LENGTH`, in bytes.
     pub id_length: usize,
+    /// `SESSION_USE_SIGNER`.
+    pub use_signer: bool,
     /// `SESSION_HASH_IDS`.
     pub hash_ids: bool,
 }
@@ -177,6 +181,11 @@ impl Settings {
             reader
                 .refuse("SECRET_KEY", "is missing; sessions in cookies need it (see `dewar key`)");
         }
+        let use_signer = reader.bool("SESSION_USE_SIGNER").unwrap_or(false);
+        if use_signer && secret_key.is_none() {
+            reader
+                .refuse("SECRET_KEY", "is missing; SESSION_USE_SIGNER needs it (see `dewar key`)");
+        }
         let format = match (read_format(reader), &store) {
             (_, StoreSettings::Filesystem(_)) => Format::Pickle,
             (format, _) => format,
@@ -199,8 +208,17 @@ impl Settings {
             oversize: read_oversize(reader),
             key_prefix,
             id_length: usize::try_from(id_length).unwrap_or(32),
+            use_signer,
             hash_ids: reader.bool("SESSION_HASH_IDS").unwrap_or(true),
         }
+    }
+
+    /// What signs for one purpose with `SECRET_KEY`, and verifies with the older keys too.
+    pub(crate) fn signer(&self, salt: &str) -> Signer {
+        let key = self.secret_key.as_ref().map_or("", |key| key.expose());
+        let fallbacks: Vec<_> =
+            self.fallbacks.iter().map(|key| key.expose().as_bytes().to_vec()).collect();
+        Signer::new(key.as_bytes(), &fallbacks, salt)
     }
 
     /// How long a record is to live in the store from now on.

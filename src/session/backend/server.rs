@@ -11,6 +11,7 @@ use crate::session::cookie::{self, Sent};
 use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
 use crate::session::error::Error;
 use crate::session::settings::Settings;
+use crate::session::signing::{ID_SALT, Signer};
 use crate::session::store::{Merge, Replacement, Store};
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
@@ -20,13 +21,20 @@ use crate::session::value::{Map, Value};
 pub struct Server {
     pub settings: Settings,
     pub store: Arc<dyn Store>,
+    /// `SESSION_USE_SIGNER`: what signs ids in cookies.
+    signer: Option<Signer>,
 }
 
 impl Server {
+    pub fn new(settings: Settings, store: Arc<dyn Store>) -> Self {
+        let signer = settings.use_signer.then(|| settings.signer(ID_SALT));
+        Self { settings, store, signer }
+    }
+
     /// The session that the request's cookie names, or a new one with what a new one holds.
     pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<(Stored, Map), Error> {
         let id = match cookie::find(headers, &self.settings.cookie.name) {
-            Sent::One(value) => SessionId::parse(&value),
+            Sent::One(value) => self.id_in(&value),
             Sent::Nothing | Sent::Conflict => None,
         };
         if let Some(id) = id {
@@ -50,6 +58,15 @@ impl Server {
         Ok((Stored::New, self.new_values()))
     }
 
+    /// The id in a cookie's value, if it has the form of one, and is signed where it has to be.
+    fn id_in(&self, value: &str) -> Option<SessionId> {
+        let id = match &self.signer {
+            Some(signer) => signer.unsign(value).ok()?.0,
+            None => value,
+        };
+        SessionId::parse(id)
+    }
+
     fn new_values(&self) -> Map {
         match self.settings.permanent {
             true => Map::from_iter([(Value::from(PERMANENT), Value::Bool(true))]),
@@ -62,7 +79,11 @@ impl Server {
     }
 
     fn set_cookie(&self, id: &SessionId, values: &Map) -> CookieChange {
-        CookieChange::Set(id.expose().to_owned(), expiry(&self.settings, values))
+        let value = match &self.signer {
+            Some(signer) => signer.sign(id.expose()),
+            None => id.expose().to_owned(),
+        };
+        CookieChange::Set(value, expiry(&self.settings, values))
     }
 
     /// Does what the request wants, once. On an error the stored session is as it was.

@@ -59,6 +59,7 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
         ("SESSION_TYPE = 'punchcards'", "SESSION_TYPE"),
         ("SECRET_KEY = 12", "SECRET_KEY"),
         ("SESSION_TYPE = 'cookie'", "SECRET_KEY is missing"),
+        ("SESSION_USE_SIGNER = true", "SECRET_KEY is missing"),
         ("SECRET_KEY_FALLBACKS = 'old'", "SECRET_KEY_FALLBACKS must be a list"),
         ("SECRET_KEY_FALLBACKS = ['']", "SECRET_KEY_FALLBACKS"),
         ("SESSION_COOKIE_OVERSIZE = 'ignore'", "SESSION_COOKIE_OVERSIZE"),
