@@ -5,8 +5,13 @@
 #[allow(dead_code)]
 mod layer;
 
+use std::time::Duration;
+
+use dewar::session::StoreKey;
 use dewar::session::signing::{ID_SALT, Signer};
+use dewar::session::store::{Replacement, Store};
 use layer::{App, cookie_of};
+use rocket::http::Status;
 
 const PLAIN: &str = "SESSION_HASH_IDS = false";
 
@@ -44,6 +49,22 @@ async fn a_pickle_from_before_is_read_and_never_run() {
     }
     app.post("/increment/a", "session=old").await;
     assert_eq!(app.record("session:old").await.unwrap(), b"\x81\xa1a\x08");
+}
+
+#[rocket::async_test]
+async fn a_record_that_becomes_unreadable_meanwhile_is_left_alone() {
+    let app = App::new(PLAIN).await;
+    let cookie = app.session_with("a", 1).await;
+    let key = StoreKey::new(format!("session:{}", id_of(&cookie)));
+    let before = app.record(key.as_str()).await.unwrap();
+    let (answer, ()) = rocket::tokio::join!(app.post("/slow/b/2", &cookie), async {
+        app.sleep(100).await;
+        let bytes = b"\x80\x04\x8f.".to_vec();
+        let set = Replacement::Bytes { bytes, ttl: Duration::from_secs(60) };
+        assert!(app.store.replace(&key, &before, &set).await.unwrap());
+    });
+    assert_eq!((answer.status, answer.set_cookie), (Status::Ok, None));
+    assert_eq!(app.record(key.as_str()).await.unwrap(), b"\x80\x04\x8f.");
 }
 
 #[rocket::async_test]

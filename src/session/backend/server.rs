@@ -159,11 +159,16 @@ impl Server {
     ) -> Result<Option<(Map, Vec<u8>)>, Error> {
         let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
         let result = Arc::clone(&merged);
-        let to = fresh.map(|id| self.key(id));
+        let (from, to) = (key.clone(), fresh.map(|id| self.key(id)));
         let ttl = self.settings.record_lifetime();
         let format = self.settings.format;
         let merge: Merge = Arc::new(move |current| {
-            let mut values = format.decode(current).unwrap_or_default();
+            // What it holds now is no session here. Another application may read it.
+            let mut values = format.decode(current).map_err(|error| {
+                let handle = from.handle();
+                log::warn!("session {handle} has become unreadable and is left alone: {error}");
+                Error::Ended
+            })?;
             replay(&mut values, &changes)?;
             let replacement = match (is_empty(&values), &to) {
                 (true, _) => Replacement::Removed,
