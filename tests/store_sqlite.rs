@@ -29,6 +29,17 @@ async fn it_conforms() {
 }
 
 #[rocket::async_test]
+async fn processes_that_update_at_the_same_time_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    conformance::processes_that_update_at_the_same_time_lose_nothing(
+        "processes_that_update_at_the_same_time_lose_nothing",
+        dir.path().join("sessions.db").to_str().unwrap(),
+        |place| async move { Arc::new(open(Path::new(&place))) as Arc<dyn Store> },
+    )
+    .await;
+}
+
+#[rocket::async_test]
 async fn records_outlive_the_process() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sessions.db");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Config;
 use crate::session::SameSite;
 use crate::session::codec::Format;
-use crate::session::settings::{self, Oversize, StoreSettings};
+use crate::session::settings::{self, FileHash, Oversize, StoreSettings};
 
 impl Config {
     /// What is in force for a setting, in words; a secret's value is not told.
@@ -47,6 +47,7 @@ impl Config {
             "SESSION_TOUCH_INTERVAL" => seconds(sessions.touch_interval),
             "SESSION_KEY_PREFIX" => text(&sessions.key_prefix),
             "SESSION_ID_LENGTH" => format!("{} bytes", sessions.id_length),
+            "SESSION_USE_SIGNER" => sessions.use_signer.to_string(),
             "SESSION_HASH_IDS" => sessions.hash_ids.to_string(),
             "DATABASE" => text(&self.database.display().to_string()),
             "GENDER_LABELS" => format!("{:?}", self.gender_labels),
@@ -89,6 +90,19 @@ impl Config {
             ("SESSION_SQLITE_PATH", StoreSettings::Sqlite { path }) => {
                 text(&path.display().to_string())
             }
+            ("SESSION_FILE_DIR", StoreSettings::Filesystem(files)) => {
+                text(&files.dir.display().to_string())
+            }
+            ("SESSION_FILE_THRESHOLD", StoreSettings::Filesystem(files)) => {
+                format!("{} files", files.threshold)
+            }
+            ("SESSION_FILE_MODE", StoreSettings::Filesystem(files)) => {
+                format!("0o{:o}", files.mode)
+            }
+            ("SESSION_FILE_HASH", StoreSettings::Filesystem(files)) => text(match files.hash {
+                FileHash::Sha256 => "sha256",
+                FileHash::Md5 => "md5",
+            }),
             ("SESSION_REDIS", StoreSettings::Redis { url })
             | ("SESSION_MONGODB", StoreSettings::Mongodb { url, .. })
             | ("SESSION_SQLALCHEMY", StoreSettings::Sqlalchemy { url, .. }) => {

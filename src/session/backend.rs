@@ -11,7 +11,7 @@ use rocket::http::HeaderMap;
 use super::data::{Change, is_empty, is_permanent};
 use super::error::Error;
 use super::settings::{Settings, StoreSettings};
-use super::signing::{SESSION_SALT, Signer};
+use super::signing::SESSION_SALT;
 use super::store::Store;
 use super::token::{SessionId, StoreKey};
 use super::value::Map;
@@ -79,12 +79,9 @@ impl Backend {
     /// The backend that `settings` name; `store` where they name one.
     pub(super) fn new(settings: Settings, store: Option<Arc<dyn Store>>) -> Self {
         match store {
-            Some(store) => Self::Server(Server { settings, store }),
+            Some(store) => Self::Server(Server::new(settings, store)),
             None => {
-                let key = settings.secret_key.as_ref().map_or("", |key| key.expose());
-                let fallbacks: Vec<_> =
-                    settings.fallbacks.iter().map(|key| key.expose().as_bytes().to_vec()).collect();
-                let signer = Signer::new(key.as_bytes(), &fallbacks, SESSION_SALT);
+                let signer = settings.signer(SESSION_SALT);
                 Self::Cookie(Cookie { settings, signer })
             }
         }

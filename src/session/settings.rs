@@ -3,6 +3,7 @@
 mod cookie;
 mod duration;
 mod env;
+mod filesystem;
 mod host;
 mod reader;
 mod stores;
@@ -14,7 +15,9 @@ use figment::Figment;
 
 use super::codec::Format;
 use super::cookie::CookieSettings;
+use super::signing::Signer;
 pub use env::FlaskEnv;
+pub use filesystem::{FileHash, FileSettings};
 pub(crate) use host::host_in_ascii;
 pub use reader::{Origin, Reader, SettingsError};
 pub use stores::StoreSettings;
@@ -46,6 +49,7 @@ const KEYS: &[(&str, &str)] = &[
     ("SESSION_TOUCH_INTERVAL", "write a restarted lifetime at most this often"),
     ("SESSION_KEY_PREFIX", "what each key in the store begins with"),
     ("SESSION_ID_LENGTH", "random bytes in a session id"),
+    ("SESSION_USE_SIGNER", "sign the id in the cookie, where a store holds sessions"),
     ("SESSION_HASH_IDS", "store a hash in place of the id"),
     ("APPLICATION_ROOT", "the path the application lies under"),
 ];
@@ -103,7 +107,8 @@ pub struct Settings {
     pub touch_interval: Duration,
     /// `SESSION_TYPE` and what belongs to it.
     pub store: StoreSettings,
-    /// `SESSION_SERIALIZATION_FORMAT`: the form of the store's records. Others are read too.
+    /// `SESSION_SERIALIZATION_FORMAT`: the form of the store's records, which in files is always
+    /// Python's pickle. Others are read too.
     pub format: Format,
     /// `SESSION_STORE_TIMEOUT`: how long a store on the network may take to answer.
     pub store_timeout: Duration,
@@ -118,6 +123,8 @@ pub struct Settings {
     pub key_prefix: String,
     /// `SESSION_ID_LENGTH`, in bytes.
     pub id_length: usize,
+    /// `SESSION_USE_SIGNER`.
+    pub use_signer: bool,
     /// `SESSION_HASH_IDS`.
     pub hash_ids: bool,
 }
@@ -169,6 +176,15 @@ impl Settings {
             reader
                 .refuse("SECRET_KEY", "is missing; sessions in cookies need it (see `dewar key`)");
         }
+        let use_signer = reader.bool("SESSION_USE_SIGNER").unwrap_or(false);
+        if use_signer && secret_key.is_none() {
+            reader
+                .refuse("SECRET_KEY", "is missing; SESSION_USE_SIGNER needs it (see `dewar key`)");
+        }
+        let format = match (read_format(reader), &store) {
+            (_, StoreSettings::Filesystem(_)) => Format::Pickle,
+            (format, _) => format,
+        };
         // Flask-Session's default; Flask's own is a session that ends with the browser.
         let permanent = store != StoreSettings::Cookie;
         Self {
@@ -183,15 +199,24 @@ impl Settings {
             store,
             store_timeout: read_store_timeout(reader),
             cleanup_n_requests: reader.integer("SESSION_CLEANUP_N_REQUESTS"),
-            format: read_format(reader),
+            format,
             max_cookie_size: reader
                 .integer("MAX_COOKIE_SIZE")
                 .map_or(4093, |size| usize::try_from(size).unwrap_or(usize::MAX)),
             oversize: read_oversize(reader),
             key_prefix,
             id_length: usize::try_from(id_length).unwrap_or(32),
+            use_signer,
             hash_ids: reader.bool("SESSION_HASH_IDS").unwrap_or(true),
         }
+    }
+
+    /// What signs for one purpose with `SECRET_KEY`, and verifies with the older keys too.
+    pub(crate) fn signer(&self, salt: &str) -> Signer {
+        let key = self.secret_key.as_ref().map_or("", |key| key.expose());
+        let fallbacks: Vec<_> =
+            self.fallbacks.iter().map(|key| key.expose().as_bytes().to_vec()).collect();
+        Signer::new(key.as_bytes(), &fallbacks, salt)
     }
 
     /// How long a record is to live in the store from now on.

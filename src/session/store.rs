@@ -1,8 +1,16 @@
 //! Where sessions live: the contract every store keeps, and the list of stores there are.
 
+#[cfg(feature = "filesystem")]
+pub mod filesystem;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sqlalchemy"))]
+#[cfg(any(
+    feature = "filesystem",
+    feature = "memcached",
+    feature = "mongodb",
+    feature = "redis",
+    feature = "sqlalchemy"
+))]
 mod timed;
 
 use std::fmt;
@@ -13,6 +21,8 @@ use super::error::Error;
 use super::settings::{Settings, StoreSettings};
 use super::token::StoreKey;
 
+#[cfg(feature = "filesystem")]
+pub use filesystem::FilesystemStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -170,6 +180,10 @@ pub trait Store: Send + Sync + fmt::Debug {
 pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
     match &settings.store {
         StoreSettings::Cookie => Ok(None),
+        #[cfg(feature = "filesystem")]
+        StoreSettings::Filesystem(files) => {
+            Ok(timed(settings, FilesystemStore::open(files.clone())?))
+        }
         #[cfg(feature = "sqlite")]
         StoreSettings::Sqlite { path } => Ok(Some(Arc::new(SqliteStore::open(path)?))),
         #[allow(unreachable_patterns)]
@@ -177,8 +191,15 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
     }
 }
 
-/// A store on the network, which may hang, with the configured limit.
-#[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sqlalchemy"))]
+/// A store on the network, or on a file system that may be, which may hang, with the configured
+/// limit.
+#[cfg(any(
+    feature = "filesystem",
+    feature = "memcached",
+    feature = "mongodb",
+    feature = "redis",
+    feature = "sqlalchemy"
+))]
 fn timed(settings: &Settings, store: impl Store + 'static) -> Option<Arc<dyn Store>> {
     Some(Arc::new(timed::Timed::new(Arc::new(store), settings.store_timeout)))
 }

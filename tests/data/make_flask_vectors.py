@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Asks the real Flask, itsdangerous, Werkzeug, Flask-Session and msgspec what they write and read,
-and prints it as JSON for tests/flask_vectors.rs:
+"""Asks the real Flask, itsdangerous, Werkzeug, Flask-Session, msgspec and cachelib what they write and
+read, and prints it as JSON for tests/flask_vectors.rs:
 
     python3 -m venv venv && venv/bin/pip install -r tests/data/requirements.txt
     venv/bin/python tests/data/make_flask_vectors.py > tests/data/flask.json
@@ -8,15 +8,20 @@ and prints it as JSON for tests/flask_vectors.rs:
 
 import base64
 import datetime as dt
+import hashlib
 import importlib.metadata
 import json
+import os
+import pathlib
 import pickle
 import random
 import string
+import tempfile
 import uuid
 from unittest import mock
 
 import itsdangerous
+from cachelib.file import FileSystemCache
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask_session.base import MsgSpecSerializer
@@ -245,8 +250,6 @@ def cookies():
     }.items():
         yield cookie_case(description, cookie)
     for description, salt, digest in (("salt", "other-salt", None), ("digest", "cookie-session", "sha256")):
-        import hashlib
-
         kwargs = {"digest_method": getattr(hashlib, digest)} if digest else {}
         signer = itsdangerous.TimestampSigner("dev", salt=salt, key_derivation="hmac", **kwargs)
         with at(NOW):
@@ -312,6 +315,101 @@ def record_decode():
             "loads_to": tell({"a": 1}),
             "legacy_pickle": True,
         }
+    everything = {
+        "_permanent": True,
+        "list": [None, -1, 300, 2**70, 1.5, "é", (), (1,), (1, 2, 3, 4), {"k": {}}],
+        "bytes": b"\x00\xff",
+        "uuid": uuid.UUID(int=2**128 - 1),
+        "markup": Markup("<b>"),
+        "date": dt.datetime(2024, 1, 2, 3, 4, 5, 6, dt.timezone(dt.timedelta(hours=-5), "EST")),
+    }
+    everything["again"] = everything["list"]
+    for protocol in range(2, 6):
+        yield {
+            "description": f"everything plain in pickle protocol {protocol}",
+            "data": b64(pickle.dumps(everything, protocol)),
+            "expect": "ok",
+            "loads_to": tell(everything),
+            "legacy_pickle": True,
+        }
+    for description, data in hostile_pickles():
+        yield {"description": description, "data": b64(data), "expect": "must_refuse"}
+
+
+class Hostile:
+    """Pickles as a call of `function`."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def hostile_pickles():
+    """What runs code, or takes all memory, where it is loaded. None is loaded here."""
+    for protocol in range(6):
+        for function, argument in ((os.system, "true"), (eval, "1"), (getattr, "x")):
+            call = {"a": [Hostile(function, argument)]}
+            yield f"calls {function.__name__} in protocol {protocol}", pickle.dumps(call, protocol)
+    cycle = {}
+    cycle["self"] = [cycle]
+    laughs = []
+    for _ in range(40):
+        laughs = [laughs] * 10
+    yield "a dictionary in itself", pickle.dumps(cycle)
+    yield "lists of ten times the same", pickle.dumps({"a": laughs})
+    yield "an instance by name", b"(ios\nsystem\n."
+    yield "an extension", b"\x80\x02}U\x01a\x82\x01s."
+    yield "a persistent id", b"}Va\nPid\ns."
+    yield "many opened marks", b"(" * 1000
+    yield "a text of 2 GiB that is not there", b"\x80\x04X\xff\xff\xff\x7fabc."
+
+
+def filesystem():
+    """What cachelib, as Flask-Session uses it, puts into files."""
+    rng = random.Random(4712)
+    hashes = {"sha256": hashlib.sha256, "md5": hashlib.md5}
+    # A time without a zone is Python's own, and what is long is no different here.
+    values = {name: value for name, value in all_values() if len(repr(value)) < 10_000}
+    del values["a naive time"]
+    files = []
+    for index, (description, value) in enumerate(values.items()):
+        sid = base64.urlsafe_b64encode(rng.randbytes(32)).decode().rstrip("=")
+        prefix = ("session:", "app1:", "")[index % 3]
+        lifetime = (DAYS_31, 3600, 0)[index % 7 % 3]
+        case = {
+            "description": description,
+            "sid": sid,
+            "key_prefix": prefix,
+            "store_id": prefix + sid,
+            "now": NOW,
+            "lifetime": lifetime,
+        }
+        for name, method in hashes.items():
+            with tempfile.TemporaryDirectory() as dir, mock.patch("cachelib.file.time") as time:
+                time.return_value = NOW + 0.5
+                cache = FileSystemCache(dir, threshold=0, mode=0o600, hash_method=method)
+                assert cache.set(prefix + sid, value, timeout=lifetime)
+                [file] = pathlib.Path(dir).iterdir()
+                data = file.read_bytes()
+                case["loads_to"] = tell(cache.get(prefix + sid))
+                case[f"filename_{name}"] = file.name
+                case |= {"file": b64(data), "mode": f"{file.stat().st_mode & 0o777:04o}"}
+                case |= {"expiry": int.from_bytes(data[:4], "little"), "live_at": []}
+                for moment in (case["expiry"], case["expiry"] + 1) if lifetime else ():
+                    time.return_value = moment
+                    case["live_at"].append([moment, cache.has(prefix + sid)])
+        files.append(case)
+    kind = {"files": files}
+    for name, method in hashes.items():
+        with tempfile.TemporaryDirectory() as dir:
+            cache = FileSystemCache(dir, hash_method=method)
+            [count] = pathlib.Path(dir).iterdir()
+            cache.set("one", 1)
+            kind[f"count_file_{name}"] = count.name
+            kind["count_file_bytes_for_1"] = b64(count.read_bytes())
+    return kind
 
 
 def signer():
@@ -330,7 +428,7 @@ def http_dates():
 
 
 def main():
-    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec")
+    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec", "cachelib")
     vectors = {
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "cookies": list(cookies()),
@@ -340,14 +438,26 @@ def main():
         "http_date": list(http_dates()),
         "cookie_header": list(cookie_headers()),
         "behaviour": list(behaviours(NOW, at, tell)),
+        "filesystem": filesystem(),
     }
     # A case a line, so that a change shows which cases it changes.
     print("{")
     print(f'"versions": {json.dumps(vectors.pop("versions"), sort_keys=True)}', end="")
     for kind, cases in vectors.items():
-        lines = ",\n".join(json.dumps(case, sort_keys=True) for case in cases)
-        print(f',\n"{kind}": [\n{lines}\n]', end="")
+        print(f',\n"{kind}": ', end="")
+        if isinstance(cases, dict):
+            files = cases.pop("files")
+            print(json.dumps(cases, sort_keys=True)[:-1] + ', "files": ', end="")
+            print_cases(files)
+            print("}", end="")
+        else:
+            print_cases(cases)
     print("\n}")
+
+
+def print_cases(cases):
+    lines = ",\n".join(json.dumps(case, sort_keys=True) for case in cases)
+    print(f"[\n{lines}\n]", end="")
 
 
 main()

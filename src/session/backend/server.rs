@@ -11,6 +11,7 @@ use crate::session::cookie::{self, Sent};
 use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
 use crate::session::error::Error;
 use crate::session::settings::Settings;
+use crate::session::signing::{ID_SALT, Signer};
 use crate::session::store::{Merge, Replacement, Store};
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
@@ -22,13 +23,20 @@ const SWEEP_AT_ONCE: usize = 250;
 pub struct Server {
     pub settings: Settings,
     pub store: Arc<dyn Store>,
+    /// `SESSION_USE_SIGNER`: what signs ids in cookies.
+    signer: Option<Signer>,
 }
 
 impl Server {
+    pub fn new(settings: Settings, store: Arc<dyn Store>) -> Self {
+        let signer = settings.use_signer.then(|| settings.signer(ID_SALT));
+        Self { settings, store, signer }
+    }
+
     /// The session that the request's cookie names, or a new one with what a new one holds.
     pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<(Stored, Map), Error> {
         let id = match cookie::find(headers, &self.settings.cookie.name) {
-            Sent::One(value) => SessionId::parse(&value),
+            Sent::One(value) => self.id_in(&value),
             Sent::Nothing | Sent::Conflict => None,
         };
         self.sweep_by_chance();
@@ -66,6 +74,15 @@ impl Server {
         }
     }
 
+    /// The id in a cookie's value, if it has the form of one, and is signed where it has to be.
+    fn id_in(&self, value: &str) -> Option<SessionId> {
+        let id = match &self.signer {
+            Some(signer) => signer.unsign(value).ok()?.0,
+            None => value,
+        };
+        SessionId::parse(id)
+    }
+
     fn new_values(&self) -> Map {
         match self.settings.permanent {
             true => Map::from_iter([(Value::from(PERMANENT), Value::Bool(true))]),
@@ -79,10 +96,14 @@ impl Server {
 
     /// The cookie of a session that was written or refreshed.
     fn cookie(&self, id: &SessionId, values: &Map, modified: bool) -> CookieChange {
-        match modified || is_permanent(values) && self.settings.refresh_each_request {
-            true => CookieChange::Set(id.expose().to_owned(), expiry(&self.settings, values)),
-            false => CookieChange::Keep,
+        if !modified && !(is_permanent(values) && self.settings.refresh_each_request) {
+            return CookieChange::Keep;
         }
+        let value = match &self.signer {
+            Some(signer) => signer.sign(id.expose()),
+            None => id.expose().to_owned(),
+        };
+        CookieChange::Set(value, expiry(&self.settings, values))
     }
 
     /// Does what the request wants, once. On an error the stored session is as it was.
@@ -166,11 +187,16 @@ impl Server {
     ) -> Result<Option<(Map, Vec<u8>)>, Error> {
         let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
         let result = Arc::clone(&merged);
-        let to = fresh.map(|id| self.key(id));
+        let (from, to) = (key.clone(), fresh.map(|id| self.key(id)));
         let ttl = self.settings.record_lifetime();
         let format = self.settings.format;
         let merge: Merge = Arc::new(move |current| {
-            let mut values = format.decode(current).unwrap_or_default();
+            // What it holds now is no session here. Another application may read it.
+            let mut values = format.decode(current).map_err(|error| {
+                let handle = from.handle();
+                log::warn!("session {handle} has become unreadable and is left alone: {error}");
+                Error::Ended
+            })?;
             replay(&mut values, &changes)?;
             let replacement = match (is_empty(&values), &to) {
                 (true, _) => Replacement::Removed,

@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::{Reader, Secret};
+use super::{FileSettings, Reader, Secret, filesystem};
 
 /// These settings, with what each does in a line.
 pub const KEYS: &[(&str, &str)] = &[
     ("SESSION_TYPE", "where sessions live: \"sqlite\", \"cookie\", \"redis\", \"memcached\", …"),
     ("SESSION_STORE_TIMEOUT", "how long a store on the network may take to answer"),
     ("SESSION_SQLITE_PATH", "the SQLite file of the sessions"),
+    ("SESSION_FILE_DIR", "the directory of the sessions' files"),
+    ("SESSION_FILE_THRESHOLD", "throw sessions out beyond so many files; 0 does not"),
+    ("SESSION_FILE_MODE", "the files' permissions, such as 0o600"),
+    ("SESSION_FILE_HASH", "what names a file: \"sha256\", or \"md5\" for cachelib before 0.16"),
     ("SESSION_REDIS", "the URL of Redis, of its Sentinels or its Cluster"),
     ("SESSION_MEMCACHED", "memcached's address, or a list of them"),
     ("SESSION_MONGODB", "the URL of MongoDB"),
@@ -32,6 +36,8 @@ pub enum StoreSettings {
         /// `SESSION_SQLITE_PATH`, or else `DATABASE`; relative to the configuration file.
         path: PathBuf,
     },
+    /// `filesystem`: in files, as Flask-Session keeps them.
+    Filesystem(FileSettings),
     /// `redis`: Redis or Valkey, as Flask-Session keeps sessions there.
     Redis {
         /// `SESSION_REDIS`: `redis://` or, with TLS, `rediss://` for one server;
@@ -70,6 +76,7 @@ impl StoreSettings {
         match self {
             Self::Cookie => "cookie",
             Self::Sqlite { .. } => "sqlite",
+            Self::Filesystem(_) => "filesystem",
             Self::Redis { .. } => "redis",
             Self::Memcached { .. } => "memcached",
             Self::Mongodb { .. } => "mongodb",
@@ -82,9 +89,11 @@ pub(super) fn read(reader: &mut Reader) -> StoreSettings {
     let kind = reader.text("SESSION_TYPE").unwrap_or_else(|| "sqlite".into());
     let path = reader.path("SESSION_SQLITE_PATH").or_else(|| reader.path("DATABASE"));
     let sqlite = StoreSettings::Sqlite { path: path.unwrap_or_else(|| "dewar.db".into()) };
+    let files = filesystem::read(reader);
     match kind.to_lowercase().as_str() {
         "sqlite" => sqlite,
         "cookie" => StoreSettings::Cookie,
+        "filesystem" => StoreSettings::Filesystem(files),
         "redis" => StoreSettings::Redis {
             url: url(reader, "SESSION_REDIS", &REDIS)
                 .unwrap_or_else(|| Secret(REDIS_DEFAULT.into())),
@@ -101,7 +110,7 @@ pub(super) fn read(reader: &mut Reader) -> StoreSettings {
             reader.refuse(
                 "SESSION_TYPE",
                 "is a store this version does not have; it has \"sqlite\", \"cookie\", \
-                 \"redis\", \"memcached\", \"mongodb\" and \"sqlalchemy\"",
+                 \"filesystem\", \"redis\", \"memcached\", \"mongodb\" and \"sqlalchemy\"",
             );
             sqlite
         }

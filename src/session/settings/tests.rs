@@ -59,10 +59,17 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
         ("SESSION_TYPE = 'punchcards'", "SESSION_TYPE"),
         ("SECRET_KEY = 12", "SECRET_KEY"),
         ("SESSION_TYPE = 'cookie'", "SECRET_KEY is missing"),
+        ("SESSION_USE_SIGNER = true", "SECRET_KEY is missing"),
         ("SECRET_KEY_FALLBACKS = 'old'", "SECRET_KEY_FALLBACKS must be a list"),
         ("SECRET_KEY_FALLBACKS = ['']", "SECRET_KEY_FALLBACKS"),
         ("SESSION_COOKIE_OVERSIZE = 'ignore'", "SESSION_COOKIE_OVERSIZE"),
         ("SESSION_SERIALIZATION_FORMAT = 'pickle'", "SESSION_SERIALIZATION_FORMAT"),
+        ("SESSION_FILE_THRESHOLD = -1", "SESSION_FILE_THRESHOLD"),
+        ("SESSION_FILE_MODE = 600", "SESSION_FILE_MODE"),
+        ("SESSION_FILE_MODE = '0800'", "SESSION_FILE_MODE"),
+        ("SESSION_FILE_MODE = 0o400", "SESSION_FILE_MODE"),
+        ("SESSION_FILE_MODE = true", "SESSION_FILE_MODE"),
+        ("SESSION_FILE_HASH = 'sha1'", "SESSION_FILE_HASH"),
         ("SECRET_KEY = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "SECRET_KEY"),
     ] {
         let shown = problem(toml);
@@ -72,6 +79,30 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
     assert!(read(host).is_ok());
     assert!(problem(&format!("{host}SESSION_COOKIE_DOMAIN = 'a.org'")).contains("__Host-"));
     assert!(problem(&format!("{host}SESSION_COOKIE_PATH = '/a'")).contains("__Host-"));
+}
+
+#[test]
+fn files_are_kept_as_flask_session_keeps_them_but_none_is_thrown_out() {
+    let files = |toml: &str| {
+        let settings = read(&format!("SESSION_TYPE = 'filesystem'\n{toml}")).unwrap();
+        assert_eq!(settings.format, crate::session::codec::Format::Pickle);
+        match settings.store {
+            StoreSettings::Filesystem(files) => files,
+            other => panic!("{other:?}"),
+        }
+    };
+    let default = FileSettings {
+        dir: "flask_session".into(),
+        threshold: 0,
+        mode: 0o600,
+        hash: FileHash::Sha256,
+    };
+    assert_eq!(files("SESSION_SERIALIZATION_FORMAT = 'json'"), default);
+    for mode in ["432", "0o660", "'0660'", "'0o660'", "'660'"] {
+        assert_eq!(files(&format!("SESSION_FILE_MODE = {mode}")).mode, 0o660, "{mode}");
+    }
+    let set = files("SESSION_FILE_HASH = 'md5'\nSESSION_FILE_THRESHOLD = 500");
+    assert_eq!((set.hash, set.threshold), (FileHash::Md5, 500));
 }
 
 #[test]
