@@ -4,6 +4,7 @@ mod backup;
 mod check;
 mod cookie;
 mod demo;
+mod flask_config;
 mod generate;
 mod init;
 mod serve;
@@ -56,7 +57,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Write a Rocket.toml with a fresh key, make the database and the first account
     #[command(
-        after_help = "Example: printf %s \"$PASSWORD\" | dewar init --user teacher --password-stdin"
+        after_help = "Example: printf %s \"$PASSWORD\" | dewar init --user teacher --password-stdin\n\n\
+                      A Flask application's settings: dewar init --from-flask ../app/config.py"
     )]
     Init(init::Arguments),
     /// Check the configuration and show every setting with where it comes from

@@ -1,20 +1,16 @@
 //! `dewar init`: the first configuration, database and account.
 
-use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde::Serialize;
 
+use super::flask_config::{self, Plan, Report, Written};
 use super::{Context, Failure, generate, terminal, user};
 use crate::auth::Accounts;
 use crate::auth::accounts::{Outcome, name_problem};
 use crate::auth::password;
-
-/// The commented configuration; the line of its key is replaced.
-const TEMPLATE: &str = include_str!("../../Rocket.toml");
-const KEY_LINE: &str = "# SECRET_KEY = \"\"";
+use crate::config::{self, Config};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -24,12 +20,32 @@ pub struct Arguments {
     /// Read the first account's password from standard input
     #[arg(long, requires = "user")]
     password_stdin: bool,
+    /// Take the settings of a Flask application: a .py, .cfg, .env, .toml or .json file, which is
+    /// read and never run
+    #[arg(long, value_name = "FILE")]
+    from_flask: Option<PathBuf>,
+    /// The class of a Python file that is the configuration [default: the only one]
+    #[arg(long, value_name = "NAME", requires = "from_flask")]
+    flask_class: Option<String>,
+    /// Print what would be written, without its secrets, and write nothing
+    #[arg(long, requires = "from_flask")]
+    dry_run: bool,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let file = context.config.clone().unwrap_or_else(|| PathBuf::from("Rocket.toml"));
-    if file.exists() {
+    if file.exists() && !arguments.dry_run {
         return Err(exists(&file));
+    }
+    let plan = match &arguments.from_flask {
+        Some(path) => {
+            let found = flask_config::read(path, arguments.flask_class.as_deref())?;
+            Some(flask_config::plan(path, &found)?)
+        }
+        None => None,
+    };
+    if let Some(plan) = plan.as_ref().filter(|_| arguments.dry_run) {
+        return dry_run(context, plan);
     }
     let name = match &arguments.user {
         Some(name) => name.clone(),
@@ -40,8 +56,21 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     }
     let hash = password::hash(&terminal::new_password(arguments.password_stdin)?)?;
 
-    let key_line = format!("SECRET_KEY = \"{}\"", generate::fresh_key()?);
-    write_new(&file, &TEMPLATE.replace(KEY_LINE, &key_line))?;
+    let text = match &plan {
+        Some(plan) => plan.text(),
+        None => {
+            let value = generate::fresh_key()?.into();
+            flask_config::render(
+                &[Written { name: "SECRET_KEY".into(), value, comment: None }],
+                true,
+            )
+        }
+    };
+    write_new(&file, &text)?;
+    let report = plan.as_ref().map(|plan| &plan.report);
+    if let Some(report) = report.filter(|_| !context.json) {
+        print_report(report);
+    }
     let context = Context { config: Some(file.clone()), json: context.json };
     let config = context.config()?;
     let accounts = Accounts::new(&context.db()?);
@@ -49,26 +78,64 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
         Outcome::Exists => return Err(user::name_taken(&name)),
         Outcome::Done | Outcome::NoSuchAccount => {}
     }
-    let database = config.database.display();
+    let (file, database) = (file.display().to_string(), config.database.display().to_string());
     terminal::done(
         context.json,
         &format!(
-            "wrote {}, made {database} and the account {name}; start the server with `dewar`",
-            file.display()
+            "wrote {file}, made {database} and the account {name}; start the server with `dewar`"
         ),
-        &json!({ "config": file, "database": config.database, "account": name }),
+        &Done { config: &file, database: &database, account: &name, report },
     )
 }
 
-/// Writes a file that is not there yet, for its owner's eyes alone.
+/// What was done, for programs.
+#[derive(Serialize)]
+struct Done<'d> {
+    config: &'d str,
+    database: &'d str,
+    account: &'d str,
+    #[serde(flatten)]
+    report: Option<&'d Report>,
+}
+
+/// What would be done, for programs.
+#[derive(Serialize)]
+struct DryRun<'d> {
+    rocket_toml: &'d str,
+    #[serde(flatten)]
+    report: &'d Report,
+}
+
+fn dry_run(context: &Context, plan: &Plan) -> Result<(), Failure> {
+    let text = plan.text_to_show();
+    if context.json {
+        return terminal::print_json(&DryRun { rocket_toml: &text, report: &plan.report });
+    }
+    terminal::print(&text)?;
+    print_report(&plan.report);
+    Ok(())
+}
+
+fn print_report(report: &Report) {
+    let (headings, rows) = report.table();
+    terminal::note(terminal::table(headings, &rows).trim_end());
+}
+
+/// Writes a file that is not there yet, for its owner's eyes alone, if the configuration in it is
+/// right.
 fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", file.display()));
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-        Ok(mut open) => {
-            open.write_all(text.as_bytes()).and_then(|()| open.sync_all()).map_err(failed)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(file)),
-        Err(error) => Err(failed(error)),
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let mut staged = tempfile::Builder::new()
+        .prefix(".Rocket.toml.")
+        .tempfile_in(dir.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
+    staged.write_all(text.as_bytes()).and_then(|()| staged.as_file().sync_all()).map_err(failed)?;
+    Config::from_figment(&config::figment(Some(staged.path()))?)?;
+    match staged.persist_noclobber(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(exists(file)),
+        Err(error) => Err(failed(error.error)),
     }
 }
 
@@ -77,12 +144,4 @@ fn exists(file: &Path) -> Failure {
         "{} exists already and was left as it is; add accounts with `dewar user add NAME`",
         file.display()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_template_has_a_place_for_the_key() {
-        assert_eq!(super::TEMPLATE.matches(super::KEY_LINE).count(), 1);
-    }
 }

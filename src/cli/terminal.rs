@@ -42,11 +42,16 @@ pub fn done(json: bool, message: &str, value: &impl Serialize) -> Result<(), Fai
     }
 }
 
-/// Rows under headings, columns aligned.
+/// Rows under headings on standard output, columns aligned.
 pub fn print_table<const N: usize>(
     headings: [&str; N],
     rows: &[[String; N]],
 ) -> Result<(), Failure> {
+    print(&table(headings, rows))
+}
+
+/// Rows under headings as text, columns aligned.
+pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
@@ -61,7 +66,7 @@ pub fn print_table<const N: usize>(
         table += line.trim_end();
         table.push('\n');
     }
-    print(&table)
+    table
 }
 
 /// Seconds since 1970 as `YYYY-MM-DD HH:MM:SS` in UTC.

@@ -2,7 +2,7 @@
 
 mod cookie;
 mod duration;
-mod env;
+pub(crate) mod env;
 mod filesystem;
 mod host;
 mod reader;

@@ -39,11 +39,7 @@ impl FlaskEnv {
         let mut variables: Vec<_> = std::env::vars_os()
             .filter_map(|(name, value)| {
                 let name = name.to_str()?.strip_prefix("FLASK_")?.to_owned();
-                let setting = !name.is_empty()
-                    && !name.chars().any(char::is_lowercase)
-                    && !name.starts_with("RUN_")
-                    && !FLASK_CLI.contains(&&*name);
-                setting.then_some((name, value))
+                is_setting(&name).then_some((name, value))
             })
             .collect();
         variables.sort();
@@ -92,7 +88,18 @@ fn read_file(path: &Path) -> Result<String, String> {
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
-fn parse(key: &str, text: &str) -> Value {
+/// Whether a variable's name without `FLASK_` is a setting's, and not the `flask` command's.
+pub(crate) fn is_setting(name: &str) -> bool {
+    // Within a table, behind `__`, names have whatever case they have.
+    let top = name.split("__").next().unwrap_or_default();
+    !name.is_empty()
+        && !top.chars().any(char::is_lowercase)
+        && !name.starts_with("RUN_")
+        && !FLASK_CLI.contains(&name)
+}
+
+/// A variable's value: JSON where it parses, text where not.
+pub(crate) fn parse(key: &str, text: &str) -> Value {
     // A key of digits alone is a key and no number.
     match key == "SECRET_KEY" {
         true => text.into(),
@@ -100,7 +107,8 @@ fn parse(key: &str, text: &str) -> Value {
     }
 }
 
-fn set(dict: &mut Dict, name: &str, value: Value) {
+/// Sets a variable's value, in the table that its name has before `__`.
+pub(crate) fn set(dict: &mut Dict, name: &str, value: Value) {
     match name.split_once("__") {
         Some((table, rest)) if !table.is_empty() && !rest.is_empty() => {
             let mut inner = match dict.remove(table) {
@@ -168,6 +176,16 @@ mod tests {
         env.variables.push(("SECRET_KEY".into(), "from the variable".into()));
         assert_eq!(env.dict().unwrap()["SECRET_KEY"].as_str(), Some("from the variable"));
         assert_eq!(env.origin("SECRET_KEY"), "environment variable FLASK_SECRET_KEY");
+    }
+
+    #[test]
+    fn names_within_tables_have_any_case_and_the_flask_commands_own_are_left_out() {
+        for name in ["SECRET_KEY", "GENDER_LABELS__Unknown", "A__b__C"] {
+            assert!(is_setting(name), "{name}");
+        }
+        for name in ["", "lower", "APP", "DEBUG", "RUN_PORT"] {
+            assert!(!is_setting(name), "{name}");
+        }
     }
 
     #[test]
