@@ -119,8 +119,10 @@ fn a_python_module_becomes_a_rocket_toml() {
     assert_eq!(report["from"], "config.py");
     assert!(rows(&report, "taken").contains(&("SECRET_KEY", 12)));
     assert_eq!(rows(&report, "changed"), [("SESSION_COOKIE_DOMAIN", 32), ("SESSION_TYPE", 0)]);
-    let others = [("DEBUG", 10), ("TESTING", 11), ("MAIL_SERVER", 41)];
-    assert_eq!(rows(&report, "not_carried_over"), others);
+    for taken in [("DEBUG", 10), ("TESTING", 11)] {
+        assert!(rows(&report, "taken").contains(&taken));
+    }
+    assert_eq!(rows(&report, "not_carried_over"), [("MAIL_SERVER", 41)]);
     assert_eq!(rows(&report, "not_read"), [("SESSION_COOKIE_PATH", 40), ("SECRET_KEY", 44)]);
     let hint = report["not_read"][0]["why"].as_str().unwrap();
     assert!(hint.contains("the variable FLASK_SESSION_COOKIE_PATH sets it"), "{hint}");
