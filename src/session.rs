@@ -34,6 +34,7 @@
 mod backend;
 pub mod codec;
 pub mod cookie;
+pub mod copy;
 mod data;
 mod date;
 mod error;

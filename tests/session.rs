@@ -328,7 +328,7 @@ const COOKIE_TYPE: &str =
 
 #[rocket::async_test]
 async fn a_session_can_live_in_its_signed_cookie() {
-    let app = App::in_cookies(COOKIE_TYPE).await;
+    let app = App::configured(COOKIE_TYPE).await;
     let answer = app.post("/set/a/1", "").await;
     let set = answer.set_cookie.unwrap();
     assert!(set.ends_with("; HttpOnly; Path=/; SameSite=Lax") && !set.contains("Expires"), "{set}");
@@ -348,8 +348,8 @@ async fn a_session_can_live_in_its_signed_cookie() {
 
 #[rocket::async_test]
 async fn a_cookie_of_another_key_or_none_is_an_empty_session() {
-    let app = App::in_cookies(COOKIE_TYPE).await;
-    let other = App::in_cookies(&COOKIE_TYPE.replace("a key", "another key")).await;
+    let app = App::configured(COOKIE_TYPE).await;
+    let other = App::configured(&COOKIE_TYPE.replace("a key", "another key")).await;
     let cookie = app.session_with("a", 1).await;
     let flipped = cookie.replace("eyJhIjoxfQ", "eyJhIjoyfQ");
     for bad in
@@ -363,7 +363,7 @@ async fn a_cookie_of_another_key_or_none_is_an_empty_session() {
 
 #[rocket::async_test]
 async fn keys_rotate_by_a_reload_and_nobody_is_signed_out() {
-    let app = App::in_cookies(COOKIE_TYPE).await;
+    let app = App::configured(COOKIE_TYPE).await;
     let old = app.session_with("a", 1).await;
     let fallbacks = "SECRET_KEY_FALLBACKS = ['a key of the tests, not of anybody else']";
     let new = "SESSION_TYPE = 'cookie'\nSECRET_KEY = 'the next key of these tests, much better'";
@@ -377,7 +377,7 @@ async fn keys_rotate_by_a_reload_and_nobody_is_signed_out() {
 
 #[rocket::async_test]
 async fn a_cookie_expires_by_its_signed_time() {
-    let app = App::in_cookies(&format!("{COOKIE_TYPE}\nPERMANENT_SESSION_LIFETIME = 1")).await;
+    let app = App::configured(&format!("{COOKIE_TYPE}\nPERMANENT_SESSION_LIFETIME = 1")).await;
     let cookie = app.session_with("a", 1).await;
     assert_eq!(app.get("/get/a", &cookie).await.body, "1");
     app.sleep(2_100).await;
@@ -386,10 +386,10 @@ async fn a_cookie_expires_by_its_signed_time() {
 
 #[rocket::async_test]
 async fn a_session_too_large_for_its_cookie_is_sent_or_refused_as_set() {
-    let flask = App::in_cookies(COOKIE_TYPE).await;
+    let flask = App::configured(COOKIE_TYPE).await;
     assert!(flask.post("/noise/9000", "").await.set_cookie.unwrap().len() > 9000);
     let strict =
-        App::in_cookies(&format!("{COOKIE_TYPE}\nSESSION_COOKIE_OVERSIZE = 'error'")).await;
+        App::configured(&format!("{COOKIE_TYPE}\nSESSION_COOKIE_OVERSIZE = 'error'")).await;
     let refused = strict.post("/noise/9000", "").await;
     assert_eq!((refused.status, refused.set_cookie), (Status::InternalServerError, None));
     assert_eq!(strict.post("/noise/2000", "").await.status, Status::Ok);

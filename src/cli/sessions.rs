@@ -1,5 +1,7 @@
 //! `dewar sessions …`: who is signed in, and ending that.
 
+mod copy;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,6 +41,16 @@ pub enum Command {
         #[arg(long, group = "which")]
         all: bool,
     },
+    /// Copy the live sessions from one store to another, while both are in use
+    #[command(
+        after_help = "Example: dewar sessions copy --from sqlite --to redis://127.0.0.1:6379/0\n\n\
+                      A place is a SESSION_TYPE, whose settings are the configured ones, or a \
+                      store's URL. Records change their format, and plain ids become hashed, as \
+                      the settings of both say. What is there already stays, so the command can \
+                      be given again. SESSION_MIGRATE_FROM moves sessions one by one instead, as \
+                      their visitors come."
+    )]
+    Copy(copy::Arguments),
     /// Delete expired sessions now; the server does so by itself
     #[command(after_help = "Example: dewar sessions sweep")]
     Sweep,
@@ -127,8 +139,12 @@ impl Desk {
 }
 
 pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    if let Command::Copy(arguments) = command {
+        return copy::run(context, &arguments);
+    }
     let desk = Desk::open(context)?;
     match command {
+        Command::Copy(_) => Ok(()),
         Command::List { user } => list(context, &desk, user.as_deref()),
         Command::Revoke { handles, user, all } => {
             revoke(context.json, &desk, &handles, user.as_deref(), all)

@@ -134,3 +134,12 @@ pub fn progress(length: usize, what: &'static str) -> ProgressBar {
     }
     bar.with_message(what)
 }
+
+/// The same for work whose length is not known.
+pub fn counter(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    if let Ok(style) = ProgressStyle::with_template("{msg} {human_pos} ({per_sec})") {
+        bar.set_style(style);
+    }
+    bar.with_message(what)
+}

@@ -18,6 +18,10 @@ impl Config {
             "SECRET_KEY" => secret(sessions.secret_key.is_some()),
             "SECRET_KEY_FALLBACKS" => secret(!sessions.fallbacks.is_empty()),
             "SESSION_TYPE" => text(sessions.store.name()),
+            "SESSION_MIGRATE_FROM" => {
+                let from = sessions.migrate_from.as_ref();
+                or(from.map(|from| text(from.store.name())), "(not set)")
+            }
             "SESSION_STORE_TIMEOUT" => seconds(sessions.store_timeout),
             "SESSION_CLEANUP_N_REQUESTS" => {
                 or(sessions.cleanup_n_requests.map(|n| n.to_string()), "(not set)")

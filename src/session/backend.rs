@@ -1,6 +1,7 @@
 //! Opens one request's session and commits its changes, wherever sessions live.
 
 mod cookie;
+mod migration;
 mod server;
 
 use std::sync::Arc;
@@ -59,6 +60,20 @@ impl std::fmt::Debug for CookieChange {
     }
 }
 
+/// A request's session as it begins.
+pub(super) struct Opened {
+    pub(super) stored: Stored,
+    pub(super) values: Map,
+    /// Whether it comes from `SESSION_MIGRATE_FROM`, so that the cookie has to be sent anew.
+    pub(super) moved: bool,
+}
+
+impl Opened {
+    fn new(stored: Stored, values: Map) -> Self {
+        Self { stored, values, moved: false }
+    }
+}
+
 /// What a request wants done.
 pub(super) struct Plan {
     pub(super) stored: Stored,
@@ -76,10 +91,15 @@ pub(super) struct Settled {
 }
 
 impl Backend {
-    /// The backend that `settings` name; `store` where they name one.
-    pub(super) fn new(settings: Settings, store: Option<Arc<dyn Store>>) -> Self {
+    /// The backend that `settings` name; `store` where they name one, and the backend that
+    /// sessions are moved from, where they name one.
+    pub(super) fn new(
+        settings: Settings,
+        store: Option<Arc<dyn Store>>,
+        migrate_from: Option<Self>,
+    ) -> Self {
         match store {
-            Some(store) => Self::Server(Server::new(settings, store)),
+            Some(store) => Self::Server(Server::new(settings, store, migrate_from.map(Box::new))),
             None => {
                 let signer = settings.signer(SESSION_SALT);
                 Self::Cookie(Cookie { settings, signer })
@@ -101,13 +121,21 @@ impl Backend {
         }
     }
 
+    /// Where sessions are moved from.
+    pub(super) fn migrate_from(&self) -> Option<&Self> {
+        match self {
+            Self::Cookie(_) => None,
+            Self::Server(server) => server.migrate_from.as_deref(),
+        }
+    }
+
     /// Whether the two name the same place, so that it need not be opened again.
     pub(super) fn same_place(&self, settings: &StoreSettings) -> bool {
         self.settings().store == *settings
     }
 
     /// The session that the request's cookie names or holds, or a new one.
-    pub(super) async fn open(&self, headers: &HeaderMap<'_>) -> Result<(Stored, Map), Error> {
+    pub(super) async fn open(&self, headers: &HeaderMap<'_>) -> Result<Opened, Error> {
         match self {
             Self::Cookie(cookie) => Ok(cookie.open(headers)),
             Self::Server(server) => server.open(headers).await,

@@ -75,12 +75,11 @@ impl Sessions {
     pub fn reload(&self, figment: &Figment) -> Result<(), SetupError> {
         let settings = Settings::from_figment(figment)?;
         let current = self.backend().ok();
-        let store = match (&self.own_store, current) {
-            (Some(store), _) => Some(Arc::clone(store)),
-            (None, Some(old)) if old.same_place(&settings.store) => old.store().cloned(),
-            (None, _) => store::connect(&settings)?,
+        let backend = match &self.own_store {
+            Some(store) => Backend::new(settings, Some(Arc::clone(store)), None),
+            None => open(settings, current.as_deref())?,
         };
-        let backend = Some(Arc::new(Backend::new(settings, store)));
+        let backend = Some(Arc::new(backend));
         *self.backend.write().unwrap_or_else(PoisonError::into_inner) = backend;
         Ok(())
     }
@@ -135,6 +134,18 @@ impl Sessions {
             }
         }
     }
+}
+
+/// The settings' backend, and the one that it moves sessions from; on the stores of `current`
+/// where those are the same.
+fn open(mut settings: Settings, current: Option<&Backend>) -> Result<Backend, Error> {
+    let from = settings.migrate_from.take();
+    let from = from.map(|from| open(*from, current.and_then(Backend::migrate_from))).transpose()?;
+    let store = match current {
+        Some(current) if current.same_place(&settings.store) => current.store().cloned(),
+        _ => store::connect(&settings)?,
+    };
+    Ok(Backend::new(settings, store, from))
 }
 
 #[rocket::async_trait]

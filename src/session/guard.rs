@@ -8,7 +8,7 @@ use rocket::{Ignite, Request, Rocket, Sentinel};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::backend::{Backend, CookieChange, Plan, Stored};
+use super::backend::{Backend, CookieChange, Opened, Plan, Stored};
 use super::data::{Change, PERMANENT, is_permanent};
 use super::error::Error;
 use super::fairing::Sessions;
@@ -89,8 +89,8 @@ impl Session {
         let open = || async {
             let sessions = request.rocket().state::<Sessions>().ok_or(Error::NoFairing)?;
             let backend = sessions.backend()?;
-            let (stored, values) = backend.open(request.headers()).await?;
-            Ok(Self::new(backend, stored, values))
+            let opened = backend.open(request.headers()).await?;
+            Ok(Self::new(backend, opened))
         };
         // Told here, so that it is told once however many guards ask.
         let told = || async { open().await.inspect_err(|error| log::error!("{error}")) };
@@ -102,14 +102,15 @@ impl Session {
         request.local_cache(Slot::default).0.get()
     }
 
-    fn new(backend: Arc<Backend>, stored: Stored, values: Map) -> Self {
+    fn new(backend: Arc<Backend>, opened: Opened) -> Self {
+        let Opened { stored, values, moved } = opened;
         let state = State {
-            new: matches!(stored, Stored::New),
+            new: matches!(stored, Stored::New) && !moved,
             stored,
             values,
             changes: Vec::new(),
             accessed: false,
-            modified: false,
+            modified: moved,
             saved: false,
             regenerate: false,
             flashes: None,

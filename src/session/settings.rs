@@ -2,6 +2,7 @@
 
 mod cookie;
 mod duration;
+mod elsewhere;
 pub(crate) mod env;
 mod filesystem;
 mod host;
@@ -107,6 +108,9 @@ pub struct Settings {
     pub touch_interval: Duration,
     /// `SESSION_TYPE` and what belongs to it.
     pub store: StoreSettings,
+    /// `SESSION_MIGRATE_FROM`: where sessions are that have not moved here yet. Those that the
+    /// store does not know are looked for there, and moved when they are found.
+    pub migrate_from: Option<Box<Settings>>,
     /// `SESSION_SERIALIZATION_FORMAT`: the form of the store's records, which in files is always
     /// Python's pickle. Others are read too.
     pub format: Format,
@@ -196,6 +200,7 @@ impl Settings {
             refresh_each_request,
             eager: reader.bool("SESSION_EAGER").unwrap_or(false),
             touch_interval,
+            migrate_from: elsewhere::read_migrate_from(reader, &store),
             store,
             store_timeout: read_store_timeout(reader),
             cleanup_n_requests: reader.integer("SESSION_CLEANUP_N_REQUESTS"),

@@ -55,7 +55,7 @@ impl App {
     }
 
     /// Sessions live where the settings say; the store is there for nothing.
-    pub async fn in_cookies(settings: &str) -> Self {
+    pub async fn configured(settings: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Fragile::open(dir.path().join("unused.db")));
         let sessions = Sessions::fairing();

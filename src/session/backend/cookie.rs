@@ -2,7 +2,7 @@
 
 use rocket::http::HeaderMap;
 
-use super::{CookieChange, Plan, Settled, Stored, expiry};
+use super::{CookieChange, Opened, Plan, Settled, Stored, expiry};
 use crate::session::codec::tagged;
 use crate::session::cookie::{self, Sent};
 use crate::session::data::is_permanent;
@@ -22,9 +22,9 @@ pub struct Cookie {
 
 impl Cookie {
     /// What the request's cookie holds, if it was signed here and is not too old.
-    pub fn open(&self, headers: &HeaderMap<'_>) -> (Stored, Map) {
+    pub fn open(&self, headers: &HeaderMap<'_>) -> Opened {
         let Sent::One(value) = cookie::find(headers, &self.settings.cookie.name) else {
-            return (Stored::New, Map::new());
+            return Opened::new(Stored::New, Map::new());
         };
         let max_age = i64::try_from(self.settings.lifetime.as_secs()).unwrap_or(i64::MAX);
         let payload = match signing::verify(&value, &self.signer, unix_now(), max_age) {
@@ -33,15 +33,15 @@ impl Cookie {
                 if error == Rejected::Unreadable {
                     log::warn!("a session cookie is not taken: {error}");
                 }
-                return (Stored::New, Map::new());
+                return Opened::new(Stored::New, Map::new());
             }
         };
         let text = String::from_utf8(payload).map_err(|error| error.to_string());
         match text.and_then(|text| tagged::decode(&text).map_err(|error| error.to_string())) {
-            Ok(values) => (Stored::Signed, values),
+            Ok(values) => Opened::new(Stored::Signed, values),
             Err(error) => {
                 log::warn!("a session cookie is rightly signed, but unreadable: {error}");
-                (Stored::New, Map::new())
+                Opened::new(Stored::New, Map::new())
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket::http::HeaderMap;
 
-use super::{CookieChange, Plan, Settled, Stored, expiry};
+use super::{Backend, CookieChange, Opened, Plan, Settled, Stored, expiry};
 use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
 use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
@@ -23,42 +23,57 @@ const SWEEP_AT_ONCE: usize = 250;
 pub struct Server {
     pub settings: Settings,
     pub store: Arc<dyn Store>,
-    /// `SESSION_USE_SIGNER`: what signs ids in cookies.
+    /// Where sessions are that the store does not know yet.
+    pub migrate_from: Option<Box<Backend>>,
+    /// Where the cookie's id is signed.
     signer: Option<Signer>,
 }
 
 impl Server {
-    pub fn new(settings: Settings, store: Arc<dyn Store>) -> Self {
+    /// The settings' backend on `store`.
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        migrate_from: Option<Box<Backend>>,
+    ) -> Self {
         let signer = settings.use_signer.then(|| settings.signer(ID_SALT));
-        Self { settings, store, signer }
+        Self { settings, store, migrate_from, signer }
     }
 
     /// The session that the request's cookie names, or a new one with what a new one holds.
-    pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<(Stored, Map), Error> {
+    pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<Opened, Error> {
         let id = match cookie::find(headers, &self.settings.cookie.name) {
             Sent::One(value) => self.id_in(&value),
             Sent::Nothing | Sent::Conflict => None,
         };
         self.sweep_by_chance();
-        if let Some(id) = id {
-            let key = self.key(&id);
-            if let Some(record) = self.store.load(&key).await? {
-                match self.settings.format.decode(&record.bytes) {
-                    Ok(values) => {
-                        let (bytes, expires_in) = (record.bytes, record.expires_in);
-                        return Ok((Stored::Live { id, key, bytes, expires_in }, values));
-                    }
-                    Err(DecodeError::Null) => {}
-                    Err(error) => {
-                        log::warn!(
-                            "session {} is unreadable and left alone: {error}",
-                            key.handle()
-                        );
-                    }
-                }
+        if let Some(id) = id
+            && let Some((stored, values)) = self.load(id).await?
+        {
+            return Ok(Opened::new(stored, values));
+        }
+        if let Some(from) = &self.migrate_from
+            && let Some(moved) = self.move_from(from, headers).await?
+        {
+            return Ok(moved);
+        }
+        Ok(Opened::new(Stored::New, self.new_values()))
+    }
+
+    pub(super) async fn load(&self, id: SessionId) -> Result<Option<(Stored, Map)>, Error> {
+        let key = self.key(&id);
+        let Some(record) = self.store.load(&key).await? else { return Ok(None) };
+        match self.settings.format.decode(&record.bytes) {
+            Ok(values) => {
+                let (bytes, expires_in) = (record.bytes, record.expires_in);
+                return Ok(Some((Stored::Live { id, key, bytes, expires_in }, values)));
+            }
+            Err(DecodeError::Null) => {}
+            Err(error) => {
+                log::warn!("session {} is unreadable and left alone: {error}", key.handle());
             }
         }
-        Ok((Stored::New, self.new_values()))
+        Ok(None)
     }
 
     /// Flask-Session's clean-up about every `SESSION_CLEANUP_N_REQUESTS` requests.
@@ -90,7 +105,7 @@ impl Server {
         }
     }
 
-    fn key(&self, id: &SessionId) -> StoreKey {
+    pub(super) fn key(&self, id: &SessionId) -> StoreKey {
         id.store_key(&self.settings.key_prefix, self.settings.hash_ids)
     }
 
@@ -129,6 +144,7 @@ impl Server {
                 let cleared =
                     plan.changes.iter().any(|change| matches!(change, Change::Clear { .. }));
                 if is_empty(&plan.values) && (cleared || plan.changes.is_empty()) {
+                    self.forget(id).await?;
                     self.store.delete(key).await?;
                     return Ok(self.emptied(plan.values));
                 }
@@ -138,6 +154,9 @@ impl Server {
                 };
                 if fresh.is_none() && self.settings.format.encode(&plan.values)? == *bytes {
                     return Ok(self.refresh(plan, modified).await);
+                }
+                if fresh.is_some() {
+                    self.forget(id).await?;
                 }
                 let changes = plan.changes.into();
                 let now = fresh.clone().unwrap_or_else(|| id.clone());

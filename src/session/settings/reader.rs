@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use figment::providers::Serialized;
 use figment::value::magic::RelativePathBuf;
 use figment::value::{Dict, Num, Value};
 use figment::{Figment, Source};
 
-use super::duration;
 use super::env::FlaskEnv;
+use super::{duration, elsewhere, keys};
 
 /// Where a setting's value was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,18 @@ impl Reader {
             Err(error) => error.into_iter().map(|error| error.to_string()).collect(),
         };
         Self { figment, env, problems }
+    }
+
+    /// A reader of the same settings with `overrides` over them, which this layer has to know.
+    pub(super) fn with(&self, overrides: Dict) -> Self {
+        let mut figment = self.figment.clone();
+        let unknown = overrides.keys().filter(|name| !keys().any(|(known, _)| known == name));
+        let problems = unknown.map(|name| format!("{name} is not a setting of sessions")).collect();
+        let none = (elsewhere::MIGRATE_FROM.to_owned(), Value::from(""));
+        for (key, value) in overrides.into_iter().chain([none]) {
+            figment = figment.merge(Serialized::global(&key, value));
+        }
+        Self { figment, env: self.env.clone(), problems }
     }
 
     /// The settings as they are read here, environment included.

@@ -22,6 +22,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("SQLALCHEMY_DATABASE_URI", "the same, under Flask-SQLAlchemy's name"),
     ("SESSION_SQLALCHEMY_TABLE", "the table of the sessions in the SQL database"),
     ("SESSION_SQLALCHEMY_SCHEMA", "the schema of that table"),
+    ("SESSION_MIGRATE_FROM", "where sessions still are that are to move here, one by one"),
     ("SESSION_CLEANUP_N_REQUESTS", "sweep about every so many requests as well; unset: not"),
 ];
 

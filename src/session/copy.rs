@@ -1,0 +1,157 @@
+//! Copying the live sessions of one store to another, while both are in use.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::error::Error;
+use super::settings::{Settings, StoreSettings};
+use super::store::{self, Cursor, Listed, Page, Replacement, Store};
+use super::token::{SessionId, StoreKey};
+
+/// How often a session is tried that others change meanwhile.
+const TRIES: usize = 8;
+
+/// A way from one store to another.
+///
+/// Records change their format on the way where the stores' settings differ, and plain ids become
+/// hashed ones.
+#[derive(Debug)]
+pub struct Copier {
+    from: Place,
+    to: Place,
+    remove: bool,
+}
+
+#[derive(Debug)]
+struct Place {
+    settings: Settings,
+    store: Arc<dyn Store>,
+}
+
+/// Why sessions cannot be copied that way.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// One side is no store.
+    #[error("sessions in cookies can be neither listed nor made; name a store")]
+    Cookies,
+    /// Hashed ids cannot be turned into plain ones.
+    #[error(
+        "the ids there are hashed and cannot become plain again; set SESSION_HASH_IDS = true for \
+         where the sessions go to"
+    )]
+    Hashed,
+    /// Both sides are one.
+    #[error("both name the same place")]
+    Same,
+    /// A store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What became of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copied {
+    /// It is there now.
+    Made,
+    /// It was there before, and stays as it is there.
+    There,
+    /// It ended meanwhile, and is not there either.
+    Ended,
+    /// Its record or its key cannot be read; it was left alone.
+    Unreadable,
+}
+
+impl Copier {
+    /// Opens both stores. With `remove` a session is taken out where it came from once it is there.
+    ///
+    /// # Errors
+    /// When sessions cannot go that way, or a store cannot be opened.
+    pub fn open(from: Settings, to: Settings, remove: bool) -> Result<Self, CopyError> {
+        let cookies = |settings: &Settings| settings.store == StoreSettings::Cookie;
+        if cookies(&from) || cookies(&to) {
+            return Err(CopyError::Cookies);
+        }
+        if from.hash_ids && !to.hash_ids {
+            return Err(CopyError::Hashed);
+        }
+        let keys = |settings: &Settings| (settings.key_prefix.clone(), settings.hash_ids);
+        if from.store == to.store && keys(&from) == keys(&to) {
+            return Err(CopyError::Same);
+        }
+        let place = |settings: Settings| match store::connect(&settings)? {
+            Some(store) => Ok(Place { settings, store }),
+            None => Err(CopyError::Cookies),
+        };
+        Ok(Self { from: place(from)?, to: place(to)?, remove })
+    }
+
+    /// A part of the sessions to be copied, as [`Store::scan`] lists them; `None` when the store
+    /// cannot list.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be read.
+    pub async fn list(&self, from: Option<&Cursor>, limit: usize) -> Result<Option<Page>, Error> {
+        self.from.store.scan(&self.from.settings.key_prefix, from, limit).await
+    }
+
+    /// Copies one session. Done again, it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when a store fails. The session is then where it was, and perhaps in the
+    /// other place as well.
+    pub async fn copy(&self, session: &Listed) -> Result<Copied, Error> {
+        let Some(key) = self.key(&session.key) else { return Ok(Copied::Unreadable) };
+        let mut bytes = session.bytes.clone();
+        for _ in 0..TRIES {
+            let Ok(values) = self.from.settings.format.decode(&bytes) else {
+                return Ok(Copied::Unreadable);
+            };
+            let record = self.to.settings.format.encode(&values)?;
+            // Who makes it takes it, so that a server that moves it at the same time does not find
+            // taken what it made itself.
+            if !self.to.store.create(&key, &record, self.left(session)).await? {
+                return Ok(Copied::There);
+            }
+            // What ended or changed since it was listed must not live on as it was.
+            let now = self.from.store.load(&session.key).await?.map(|record| record.bytes);
+            if now.as_ref() == Some(&bytes) && self.take(session, &bytes).await? {
+                return Ok(Copied::Made);
+            }
+            self.to.store.delete(&key).await?;
+            match now {
+                Some(now) => bytes = now,
+                None => return Ok(Copied::Ended),
+            }
+        }
+        Err(Error::Contention)
+    }
+
+    /// Takes a session out where it came from, if that is wanted and it still holds `bytes`.
+    async fn take(&self, session: &Listed, bytes: &[u8]) -> Result<bool, Error> {
+        match self.remove {
+            true => self.from.store.replace(&session.key, bytes, &Replacement::Removed).await,
+            false => Ok(true),
+        }
+    }
+
+    /// How long a listed session has left.
+    fn left(&self, session: &Listed) -> Duration {
+        session
+            .expires
+            .map_or(self.from.settings.lifetime, |at| {
+                at.duration_since(SystemTime::now()).unwrap_or_default()
+            })
+            .max(Duration::from_secs(1))
+    }
+
+    /// The key there of a session here.
+    fn key(&self, key: &StoreKey) -> Option<StoreKey> {
+        let Place { settings: to, .. } = &self.to;
+        let rest = key.as_str().strip_prefix(&self.from.settings.key_prefix)?;
+        match self.from.settings.hash_ids {
+            true => Some(StoreKey::new(format!("{}{rest}", to.key_prefix))),
+            false => Some(SessionId::parse(rest)?.store_key(&to.key_prefix, to.hash_ids)),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Sessions that move from one place to another, with nobody signed out.
+
+mod layer;
+mod support;
+
+use std::path::Path;
+
+use layer::{App, cookie_of};
+use support::{PASSWORD, Site, USER};
+
+/// The settings of a SQLite file whose ids are as Flask-Session has them.
+fn plain(path: &Path) -> String {
+    format!("SESSION_SQLITE_PATH = '{}'\nSESSION_HASH_IDS = false\n", path.display())
+}
+
+/// Those of another, hashed, which takes its sessions from the first.
+fn moving(path: &Path, from: &Path) -> String {
+    format!(
+        "SESSION_SQLITE_PATH = '{}'\nSESSION_KEY_PREFIX = 'new:'\n\
+         SESSION_SERIALIZATION_FORMAT = 'json'\n\
+         SESSION_MIGRATE_FROM = {{ SESSION_TYPE = 'sqlite', SESSION_SQLITE_PATH = '{}', \
+         SESSION_HASH_IDS = false, SESSION_KEY_PREFIX = 'session:' }}",
+        path.display(),
+        from.display()
+    )
+}
+
+struct Both {
+    old: App,
+    new: App,
+    _dir: tempfile::TempDir,
+}
+
+impl Both {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("old.db"), dir.path().join("new.db"));
+        let (old, new) =
+            (App::configured(&plain(&from)).await, App::configured(&moving(&to, &from)).await);
+        Self { old, new, _dir: dir }
+    }
+}
+
+#[rocket::async_test]
+async fn a_session_moves_with_its_visitors_next_request() {
+    let both = Both::new().await;
+    let cookie = both.old.session_with("a", 1).await;
+    let answer = both.new.get("/get/a", &cookie).await;
+    assert_eq!(answer.body, "1");
+    assert_eq!(cookie_of(&answer.set_cookie.unwrap()), cookie, "under the id it had");
+    assert_eq!(both.old.get("/get/a", &cookie).await.body, "null", "and is there no more");
+    both.new.post("/increment/a", &cookie).await;
+    assert_eq!(both.new.get("/get/a", &cookie).await.body, "2");
+    assert_eq!(both.new.get("/get/a", "session=unknown").await.body, "null");
+}
+
+#[rocket::async_test]
+async fn requests_that_come_at_once_move_a_session_once_and_lose_nothing() {
+    let both = Both::new().await;
+    for _ in 0..10 {
+        let cookie = both.old.session_with("a", 0).await;
+        let add = || both.new.post("/increment/a", &cookie);
+        let answers = rocket::tokio::join!(add(), add(), add(), add(), add(), add(), add(), add());
+        drop(answers);
+        assert_eq!(both.new.get("/get/a", &cookie).await.body, "8");
+    }
+}
+
+#[rocket::async_test]
+async fn a_moved_session_that_is_ended_does_not_come_back() {
+    let both = Both::new().await;
+    for end in ["/clear", "/remove/a", "/regenerate"] {
+        let cookie = both.old.session_with("a", 1).await;
+        assert_eq!(both.new.post(end, &cookie).await.status.code, 200);
+        assert_eq!(both.new.get("/get/a", &cookie).await.body, "null", "{end}");
+        assert_eq!(both.old.get("/get/a", &cookie).await.body, "null", "{end}");
+    }
+}
+
+#[rocket::async_test]
+async fn sessions_in_flasks_cookies_get_a_record_of_their_own() {
+    let key = "SECRET_KEY = 'the key of the Flask application, kept'\n";
+    let dir = tempfile::tempdir().unwrap();
+    let old = App::configured(&format!("{key}SESSION_TYPE = 'cookie'")).await;
+    let path = dir.path().join("new.db");
+    let new = App::configured(&format!(
+        "{key}SESSION_SQLITE_PATH = '{}'\nSESSION_MIGRATE_FROM = 'cookie'",
+        path.display()
+    ))
+    .await;
+    let signed = old.session_with("a", 1).await;
+    let answer = new.get("/get/a", &signed).await;
+    assert_eq!(answer.body, "1");
+    let id = cookie_of(&answer.set_cookie.unwrap());
+    assert_ne!(id, signed);
+    assert_eq!(new.get("/get/a", &id).await.body, "1");
+    assert_eq!(new.get("/get/a", &signed.replace('.', "x")).await.body, "null");
+}
+
+#[test]
+fn the_command_copies_sessions_again_and_again() {
+    let site = Site::new("SESSION_HASH_IDS = false\nSESSION_SQLITE_PATH = 'old.db'");
+    let server = site.serve();
+    let visitors: Vec<_> = (0..5).map(|_| server.signed_in()).collect();
+    let copy = |more: &[&str]| {
+        let to = ["--to-set", "SESSION_SQLITE_PATH=new.db", "--to-set", "SESSION_HASH_IDS=true"];
+        let arguments =
+            [&["sessions", "copy", "--json", "--from", "sqlite", "--to", "sqlite"], &to[..], more];
+        serde_json::from_str::<serde_json::Value>(&site.run(&arguments.concat())).unwrap()
+    };
+    let told = |copied: u8, there: u8| serde_json::json!({ "copied": copied, "there": there, "ended": 0, "unreadable": 0 });
+    assert_eq!(copy(&[]), told(5, 0));
+    assert_eq!(copy(&[]), told(0, 5));
+    assert!(visitors.iter().all(support::Browser::is_signed_in));
+    let late = server.signed_in();
+    let visitors = visitors.iter().chain([&late]);
+    let cookies: Vec<_> =
+        visitors.map(|visitor| visitor.cookie.borrow().clone().unwrap()).collect();
+    assert_eq!(copy(&["--remove"]), told(1, 5));
+    assert!(!late.is_signed_in());
+    drop(server);
+
+    site.configure("SESSION_SQLITE_PATH = 'new.db'");
+    let server = site.serve();
+    for cookie in cookies {
+        assert!(support::Browser::with_cookie(server.port, &cookie).is_signed_in());
+    }
+}
+
+#[test]
+fn what_cannot_be_copied_is_told() {
+    let site = Site::new("");
+    for (arguments, problem) in [
+        (&["--from", "sqlite", "--to", "cookie"][..], "cookies"),
+        (&["--from", "sqlite", "--to", "sqlite"], "the same place"),
+        (
+            &["--from", "sqlite", "--to", "sqlite", "--to-set", "SESSION_HASH_IDS=false"],
+            "cannot become plain",
+        ),
+        (&["--from", "punchcards", "--to", "sqlite"], "SESSION_TYPE"),
+        (&["--from", "sqlite", "--to", "ftp://example.org"], "SESSION_SQLALCHEMY"),
+        (&["--from", "sqlite", "--to", "sqlite", "--to-set", "x"], "SETTING=VALUE"),
+    ] {
+        let (status, error) = site.fail(&[&["sessions", "copy"], arguments].concat(), b"");
+        assert!(status == 2 && error.contains(problem), "{arguments:?}: {error}");
+    }
+    site.configure("SESSION_TYPE = 'cookie'\nSECRET_KEY = 'long'\nSESSION_MIGRATE_FROM = 'sqlite'");
+    assert!(site.fail(&["check"], b"").1.contains("SESSION_MIGRATE_FROM moves sessions into"));
+    site.configure("SESSION_MIGRATE_FROM = { SESSION_TYPE = 'redis', SESSION_REDIS = 'x' }");
+    let (_, error) = site.fail(&["check"], b"");
+    assert!(error.contains("SESSION_MIGRATE_FROM is wrong") && error.contains("SESSION_REDIS"));
+    assert!(!error.contains(PASSWORD) && USER.len() == 3);
+}
