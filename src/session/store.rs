@@ -1,5 +1,7 @@
 //! Where sessions live: the contract every store keeps, and the list of stores there are.
 
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sqlalchemy"))]
@@ -13,6 +15,8 @@ use super::error::Error;
 use super::settings::{Settings, StoreSettings};
 use super::token::StoreKey;
 
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -172,6 +176,10 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
         StoreSettings::Cookie => Ok(None),
         #[cfg(feature = "sqlite")]
         StoreSettings::Sqlite { path } => Ok(Some(Arc::new(SqliteStore::open(path)?))),
+        #[cfg(feature = "redis")]
+        StoreSettings::Redis { url } => {
+            Ok(timed(settings, RedisStore::open(url.expose(), settings.store_timeout)?))
+        }
         #[allow(unreachable_patterns)]
         other => Err(Error::store("open", NotBuilt(other.name()))),
     }
