@@ -1,5 +1,7 @@
 //! Where sessions live: the contract every store keeps, and the list of stores there are.
 
+#[cfg(feature = "memcached")]
+pub mod memcached;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
@@ -15,6 +17,8 @@ use super::error::Error;
 use super::settings::{Settings, StoreSettings};
 use super::token::StoreKey;
 
+#[cfg(feature = "memcached")]
+pub use memcached::MemcachedStore;
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
 #[cfg(feature = "sqlite")]
@@ -180,6 +184,8 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
         StoreSettings::Redis { url } => {
             Ok(timed(settings, RedisStore::open(url.expose(), settings.store_timeout)?))
         }
+        #[cfg(feature = "memcached")]
+        StoreSettings::Memcached { servers } => Ok(timed(settings, MemcachedStore::open(servers)?)),
         #[allow(unreachable_patterns)]
         other => Err(Error::store("open", NotBuilt(other.name()))),
     }

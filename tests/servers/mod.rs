@@ -3,6 +3,7 @@
 
 #![allow(dead_code)]
 
+pub mod memcached;
 pub mod outage;
 pub mod redis;
 
