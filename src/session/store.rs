@@ -2,6 +2,10 @@
 
 #[cfg(feature = "filesystem")]
 pub mod filesystem;
+#[cfg(feature = "memcached")]
+pub mod memcached;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(
@@ -23,6 +27,10 @@ use super::token::StoreKey;
 
 #[cfg(feature = "filesystem")]
 pub use filesystem::FilesystemStore;
+#[cfg(feature = "memcached")]
+pub use memcached::MemcachedStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -186,6 +194,12 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
         }
         #[cfg(feature = "sqlite")]
         StoreSettings::Sqlite { path } => Ok(Some(Arc::new(SqliteStore::open(path)?))),
+        #[cfg(feature = "redis")]
+        StoreSettings::Redis { url } => {
+            Ok(timed(settings, RedisStore::open(url.expose(), settings.store_timeout)?))
+        }
+        #[cfg(feature = "memcached")]
+        StoreSettings::Memcached { servers } => Ok(timed(settings, MemcachedStore::open(servers)?)),
         #[allow(unreachable_patterns)]
         other => Err(Error::store("open", NotBuilt(other.name()))),
     }

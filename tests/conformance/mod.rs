@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use dewar::session::store::{Replacement, Store};
 use dewar::session::{SessionId, StoreKey};
 
@@ -329,4 +331,18 @@ async fn what_was_written_is_there_for_another_connection(store: &dyn Store, oth
 
 async fn sleep(milliseconds: u64) {
     rocket::tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+/// Records as Flask-Session writes them, in either format, from `tests/data/flask.json`.
+pub fn flask_records() -> Vec<Vec<u8>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flask.json");
+    let vectors: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let records = vectors["records"].as_array().unwrap().iter().flat_map(|case| {
+        let packed = case["msgpack"].as_str().map(|text| STANDARD.decode(text).unwrap());
+        [packed, case["json"].as_str().map(|text| text.as_bytes().to_vec())]
+    });
+    let records: Vec<_> = records.flatten().collect();
+    assert!(records.len() > 50);
+    records
 }

@@ -3,6 +3,10 @@
 
 #![allow(dead_code)]
 
+pub mod memcached;
+pub mod outage;
+pub mod redis;
+
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,10 +14,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// Makes the command from a directory for data and a port.
+type Start = dyn Fn(&Path, u16) -> Command + Send + Sync;
+
 /// A server that can be stopped, hung, killed and started again on its port and its data.
 pub struct Service {
     program: &'static str,
-    command: Box<dyn Fn(&Path, u16) -> Command + Send + Sync>,
+    command: Box<Start>,
     child: Option<Child>,
     pub port: u16,
     dir: TempDir,
@@ -97,5 +104,8 @@ pub fn free_port() -> u16 {
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/usr/local/bin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(more).map(|dir| dir.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .chain(more)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
 }

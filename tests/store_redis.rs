@@ -1,0 +1,309 @@
+//! The Redis store keeps every store's promises, and some of its own.
+
+mod conformance;
+mod servers;
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dewar::session::store::{Replacement, Store, connect};
+use dewar::session::{SessionId, Settings, StoreKey};
+use rocket::figment::Figment;
+use servers::{Service, redis};
+use support::{Site, has};
+
+const LONG: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(1);
+
+fn key() -> StoreKey {
+    SessionId::generate(32).unwrap().store_key("session:", true)
+}
+
+/// The store at a URL, as the settings open it.
+fn open(url: &str) -> Arc<dyn Store> {
+    let settings = Figment::from(("SESSION_TYPE", "redis"))
+        .merge(("SESSION_REDIS", url))
+        .merge(("SESSION_STORE_TIMEOUT", LIMIT.as_secs()));
+    connect(&Settings::from_figment(&settings).unwrap()).unwrap().unwrap()
+}
+
+fn url(server: &Service) -> String {
+    format!("redis://127.0.0.1:{}/0", server.port)
+}
+
+fn is_here(test: &str) -> bool {
+    has(redis::is_here(), "Redis (Debian's redis-server and redis-tools)", test)
+}
+
+fn server(test: &str) -> Option<Service> {
+    is_here(test).then(redis::server)
+}
+
+#[rocket::async_test]
+async fn it_conforms() {
+    let Some(server) = server("it_conforms") else { return };
+    conformance::all(|| async { open(&url(&server)) }).await;
+}
+
+#[rocket::async_test]
+async fn processes_that_update_at_the_same_time_lose_nothing() {
+    let test = "processes_that_update_at_the_same_time_lose_nothing";
+    let open = |place: String| async move { open(&place) };
+    if conformance::in_another_process().is_some() {
+        conformance::processes_that_update_at_the_same_time_lose_nothing(test, "", open).await;
+    } else if let Some(server) = server(test) {
+        let url = url(&server);
+        conformance::processes_that_update_at_the_same_time_lose_nothing(test, &url, open).await;
+    }
+}
+
+#[rocket::async_test]
+async fn a_session_is_a_string_with_an_expiry() {
+    let Some(server) = server("a_session_is_a_string_with_an_expiry") else { return };
+    let (store, key) = (open(&url(&server)), key());
+    let bytes: Vec<u8> = (0..=255).collect();
+    store.create(&key, &bytes, LONG).await.unwrap();
+    assert_eq!(redis::ask(server.port, &["TYPE", key.as_str()]), "string");
+    let output = redis::ask_with(server.port, &["GET", key.as_str()], None).stdout;
+    assert_eq!(output.strip_suffix(b"\n").unwrap(), bytes);
+    let left: u64 = redis::ask(server.port, &["PTTL", key.as_str()]).parse().unwrap();
+    assert!(left > 3_590_000 && left <= 3_600_000, "{left}");
+    let ttl = Duration::from_micros(100_000_001);
+    let replacement = Replacement::Bytes { bytes: b"x".to_vec(), ttl };
+    assert!(store.replace(&key, &bytes, &replacement).await.unwrap());
+    let left: u64 = redis::ask(server.port, &["PTTL", key.as_str()]).parse().unwrap();
+    assert!(left > 90_000 && left <= 100_001, "{left}");
+}
+
+#[rocket::async_test]
+async fn what_flask_session_writes_is_read() {
+    let Some(server) = server("what_flask_session_writes_is_read") else { return };
+    let store = open(&url(&server));
+    for (index, record) in conformance::flask_records().iter().enumerate() {
+        let key = format!("session:{index}");
+        redis::ask_with(server.port, &["SETEX", &key, "3600"], Some(record));
+        let read = store.load(&StoreKey::new(key)).await.unwrap().unwrap();
+        assert_eq!(read.bytes, *record);
+        assert!(read.expires_in.unwrap() > LONG - Duration::from_secs(60));
+    }
+    redis::ask(server.port, &["SET", "session:for ever", "x"]);
+    let record = store.load(&StoreKey::new("session:for ever")).await.unwrap().unwrap();
+    assert_eq!(record.expires_in, None);
+    redis::ask(server.port, &["SET", "session:empty", ""]);
+    let empty = StoreKey::new("session:empty");
+    assert_eq!(store.load(&empty).await.unwrap(), None);
+    assert!(!store.replace(&empty, b"", &Replacement::Removed).await.unwrap());
+}
+
+#[rocket::async_test]
+async fn prefixes_and_databases_keep_applications_apart() {
+    let Some(server) = server("prefixes_and_databases_keep_applications_apart") else { return };
+    let store = open(&url(&server));
+    let other = open(&format!("redis://127.0.0.1:{}/7", server.port));
+    for key in ["a*b:1", "aXb:1", "a*b:2", "a?b:1", "[ab]:1", "b:1", "a*", "A*b:1", "a\\*b:1"] {
+        store.create(&StoreKey::new(key), b"x", LONG).await.unwrap();
+    }
+    redis::ask(server.port, &["RPUSH", "a*b:list", "x"]);
+    let no_text = "return redis.call('SET', KEYS[1] .. '\\255', 'x')";
+    redis::ask(server.port, &["EVAL", no_text, "1", "a*b:"]);
+    let listed = async |store: &dyn Store, prefix: &str| {
+        let (mut found, mut from) = (Vec::new(), None);
+        loop {
+            let page = store.scan(prefix, from.as_ref(), 2).await.unwrap().unwrap();
+            found.extend(page.sessions.iter().map(|listed| listed.key.as_str().to_owned()));
+            from = page.next;
+            if from.is_none() {
+                found.sort();
+                found.dedup();
+                return found;
+            }
+        }
+    };
+    assert_eq!(listed(&*store, "a*b:").await, ["a*b:1", "a*b:2"]);
+    assert_eq!(listed(&*store, "[ab]:").await, ["[ab]:1"]);
+    assert_eq!(listed(&*store, "a\\").await, ["a\\*b:1"]);
+    assert!(listed(&*other, "").await.is_empty());
+    assert_eq!(other.load(&StoreKey::new("b:1")).await.unwrap(), None);
+}
+
+#[rocket::async_test]
+async fn a_listing_begins_again_when_the_server_does() {
+    let Some(mut server) = server("a_listing_begins_again_when_the_server_does") else { return };
+    let store = open(&url(&server));
+    let mut keys: Vec<_> = (0..300).map(|i| StoreKey::new(format!("session:{i}"))).collect();
+    for key in &keys {
+        store.create(key, b"x", LONG).await.unwrap();
+    }
+    let page = store.scan("session:", None, 100).await.unwrap().unwrap();
+    server.kill();
+    server.restart();
+    let (mut found, mut from) = (Vec::new(), page.next);
+    while let Some(cursor) = from {
+        let page = store.scan("session:", Some(&cursor), 100).await.unwrap().unwrap();
+        found.extend(page.sessions.into_iter().map(|listed| listed.key));
+        from = page.next;
+    }
+    found.sort();
+    found.dedup();
+    keys.sort();
+    assert_eq!(found, keys);
+}
+
+#[rocket::async_test]
+async fn outages_end_within_the_limit_and_by_themselves() {
+    let Some(mut server) = server("outages_end_within_the_limit_and_by_themselves") else { return };
+    let store = open(&url(&server));
+    let port = server.port;
+    servers::outage::is_survived(store, &mut server, LIMIT, || redis::connections(port), 1).await;
+}
+
+#[rocket::async_test]
+async fn a_server_that_takes_no_writes_says_why_and_is_used_again_when_it_does() {
+    let test = "a_server_that_takes_no_writes_says_why_and_is_used_again_when_it_does";
+    let Some(server) = server(test) else { return };
+    let (store, key) = (open(&url(&server)), key());
+    store.create(&key, b"x", LONG).await.unwrap();
+    let change = Replacement::Bytes { bytes: b"y".to_vec(), ttl: LONG };
+    let same = Replacement::Bytes { bytes: b"x".to_vec(), ttl: LONG };
+    let nowhere = servers::free_port().to_string();
+    for (before, words, after) in [
+        (
+            &["CONFIG", "SET", "maxmemory", "1"][..],
+            "out of memory",
+            &["CONFIG", "SET", "maxmemory", "0"][..],
+        ),
+        (&["REPLICAOF", "127.0.0.1", &nowhere], "replica", &["REPLICAOF", "NO", "ONE"]),
+        (
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            "too few",
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+        ),
+    ] {
+        assert_eq!(redis::ask(server.port, before), "OK");
+        for failure in [
+            store.create(&self::key(), b"x", LONG).await.unwrap_err(),
+            store.replace(&key, b"x", &change).await.unwrap_err(),
+        ] {
+            let shown = format!("{failure} {failure:?}");
+            assert!(shown.contains(words), "{shown}");
+            assert!(!shown.contains(key.as_str()), "{shown}");
+        }
+        assert_eq!(store.load(&key).await.unwrap().unwrap().bytes, b"x", "reads go on: {words}");
+        assert_eq!(redis::ask(server.port, after), "OK");
+        assert!(store.replace(&key, b"x", &same).await.unwrap(), "{words}");
+    }
+}
+
+#[rocket::async_test]
+async fn passwords_are_used_and_never_shown() {
+    let Some(server) = server("passwords_are_used_and_never_shown") else { return };
+    let at = format!("127.0.0.1:{}", server.port);
+    redis::ask(server.port, &["ACL", "SETUSER", "app", "on", ">hunter2:@/", "~session:*", "+@all"]);
+    redis::ask(
+        server.port,
+        &["ACL", "SETUSER", "reader", "on", ">hunter2", "~*", "+@read", "+ping"],
+    );
+    redis::ask(server.port, &["CONFIG", "SET", "requirepass", "hunter3"]);
+    for (login, words) in
+        [("", "wants a password"), (":hunter2@", "refuses"), ("nobody:hunter2@", "refuses")]
+    {
+        let store = open(&format!("redis://{login}{at}"));
+        let failure = store.load(&key()).await.unwrap_err();
+        let shown = format!("{failure} {failure:?} {store:?}");
+        assert!(shown.contains(words), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    for login in ["app:hunter2%3A%40%2F@", ":hunter3@", "default:hunter3@"] {
+        let store = open(&format!("redis://{login}{at}"));
+        assert!(store.create(&key(), b"x", LONG).await.unwrap(), "{login}");
+    }
+    let reader = open(&format!("redis://reader:hunter2@{at}"));
+    assert_eq!(reader.load(&key()).await.unwrap(), None);
+    let shown = reader.create(&key(), b"x", LONG).await.unwrap_err().to_string();
+    assert!(shown.contains("lacks a permission"), "{shown}");
+    let beyond = open(&format!("redis://:hunter3@{at}/99"));
+    let shown = beyond.ping().await.unwrap_err().to_string();
+    assert!(shown.contains("no database of the number"), "{shown}");
+}
+
+#[rocket::async_test]
+async fn a_crowd_shares_one_connection() {
+    let Some(server) = server("a_crowd_shares_one_connection") else { return };
+    let store = open(&url(&server));
+    let tasks: Vec<_> = (0..500)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            rocket::tokio::spawn(async move {
+                let key = key();
+                assert!(store.create(&key, b"x", LONG).await.unwrap());
+                assert!(store.load(&key).await.unwrap().is_some());
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(redis::connections(server.port), 1);
+    redis::ask(server.port, &["SCRIPT", "FLUSH"]);
+    let key = key();
+    store.create(&key, b"x", LONG).await.unwrap();
+    assert!(store.replace(&key, b"x", &Replacement::Removed).await.unwrap(), "a forgotten script");
+    redis::ask(server.port, &["CLIENT", "KILL", "TYPE", "normal"]);
+    assert_eq!(store.load(&key).await.unwrap(), None, "a connection closed while idle");
+}
+
+/// Carries bytes between the program and a server and counts the round trips: how often the
+/// program speaks after the server has.
+fn counting(server: u16) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, trips) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&trips);
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+            let answered = Arc::new(AtomicBool::new(true));
+            let (count, asked) = (Arc::clone(&count), Arc::clone(&answered));
+            carry(client.try_clone().unwrap(), server.try_clone().unwrap(), move || {
+                count.fetch_add(usize::from(asked.swap(false, Ordering::SeqCst)), Ordering::SeqCst);
+            });
+            carry(server, client, move || answered.store(true, Ordering::SeqCst));
+        }
+    });
+    (port, trips)
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, each: impl Fn() + Send + 'static) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 65536];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            each();
+            if to.write_all(&buffer[..length]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}
+
+#[test]
+fn a_page_costs_one_round_trip() {
+    let Some(redis) = server("a_page_costs_one_round_trip") else { return };
+    let (port, trips) = counting(redis.port);
+    let settings =
+        format!("SESSION_TYPE = \"redis\"\nSESSION_REDIS = \"redis://127.0.0.1:{port}\"");
+    let site = Site::new(&settings);
+    let server = site.serve();
+    let browser = server.signed_in();
+    assert!(browser.is_signed_in());
+    let before = trips.load(Ordering::SeqCst);
+    for _ in 0..10 {
+        assert_eq!(browser.get("/brief_introduction").status, 200);
+    }
+    assert_eq!(trips.load(Ordering::SeqCst) - before, 10);
+    let keys = redis::ask(redis.port, &["KEYS", "*"]);
+    assert!(keys.starts_with("session:") && keys.lines().count() == 1, "{keys}");
+}
