@@ -1,5 +1,7 @@
 //! Where sessions live: the contract every store keeps, and the list of stores there are.
 
+#[cfg(feature = "sqlalchemy")]
+mod sqlalchemy;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "memcached", feature = "mongodb", feature = "redis", feature = "sqlalchemy"))]
@@ -13,6 +15,8 @@ use super::error::Error;
 use super::settings::{Settings, StoreSettings};
 use super::token::StoreKey;
 
+#[cfg(feature = "sqlalchemy")]
+pub use sqlalchemy::{SqlalchemyStore, expiry_text};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -172,6 +176,12 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
         StoreSettings::Cookie => Ok(None),
         #[cfg(feature = "sqlite")]
         StoreSettings::Sqlite { path } => Ok(Some(Arc::new(SqliteStore::open(path)?))),
+        #[cfg(feature = "sqlalchemy")]
+        StoreSettings::Sqlalchemy { url, table, schema } => {
+            let limit = settings.store_timeout;
+            let store = SqlalchemyStore::new(url.expose(), table, schema.as_deref(), limit)?;
+            Ok(timed(settings, store))
+        }
         #[allow(unreachable_patterns)]
         other => Err(Error::store("open", NotBuilt(other.name()))),
     }

@@ -3,6 +3,9 @@
 
 #![allow(dead_code)]
 
+pub mod mariadb;
+pub mod postgres;
+
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,10 +13,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// Makes the command that starts a server from a directory for its data and a port.
+type StartCommand = dyn Fn(&Path, u16) -> Command + Send + Sync;
+
 /// A server that can be stopped, hung, killed and started again on its port and its data.
 pub struct Service {
     program: &'static str,
-    command: Box<dyn Fn(&Path, u16) -> Command + Send + Sync>,
+    command: Box<StartCommand>,
     child: Option<Child>,
     pub port: u16,
     dir: TempDir,
@@ -97,5 +103,8 @@ pub fn free_port() -> u16 {
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/usr/local/bin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(more).map(|dir| dir.join(program)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .chain(more)
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
 }
