@@ -6,6 +6,8 @@ pub mod filesystem;
 pub mod memcached;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "sqlalchemy")]
+mod sqlalchemy;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(
@@ -31,6 +33,8 @@ pub use filesystem::FilesystemStore;
 pub use memcached::MemcachedStore;
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
+#[cfg(feature = "sqlalchemy")]
+pub use sqlalchemy::{SqlalchemyStore, expiry_text};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
@@ -200,6 +204,12 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
         }
         #[cfg(feature = "memcached")]
         StoreSettings::Memcached { servers } => Ok(timed(settings, MemcachedStore::open(servers)?)),
+        #[cfg(feature = "sqlalchemy")]
+        StoreSettings::Sqlalchemy { url, table, schema } => {
+            let limit = settings.store_timeout;
+            let store = SqlalchemyStore::new(url.expose(), table, schema.as_deref(), limit)?;
+            Ok(timed(settings, store))
+        }
         #[allow(unreachable_patterns)]
         other => Err(Error::store("open", NotBuilt(other.name()))),
     }

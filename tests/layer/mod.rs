@@ -1,6 +1,8 @@
 //! A small application on the session layer, asked in process, over a SQLite store that can be
 //! made to fail.
 
+#![allow(dead_code)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,8 +3,10 @@
 
 #![allow(dead_code)]
 
+pub mod mariadb;
 pub mod memcached;
 pub mod outage;
+pub mod postgres;
 pub mod redis;
 
 use std::net::{TcpListener, TcpStream};
@@ -14,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Makes the command from a directory for data and a port.
-type Start = dyn Fn(&Path, u16) -> Command + Send + Sync;
+/// Makes the command that starts a server from a directory for its data and a port.
+type StartCommand = dyn Fn(&Path, u16) -> Command + Send + Sync;
 
 /// A server that can be stopped, hung, killed and started again on its port and its data.
 pub struct Service {
     program: &'static str,
-    command: Box<Start>,
+    command: Box<StartCommand>,
     child: Option<Child>,
     pub port: u16,
     dir: TempDir,
