@@ -3,6 +3,7 @@
 mod count;
 mod directory;
 mod error;
+mod file;
 mod format;
 mod lock;
 mod sweep;

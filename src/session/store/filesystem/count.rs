@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::directory::{self, Directory};
+use super::directory::Directory;
 use super::error::Error;
+use super::file;
 use super::format::{CacheFile, file_name, is_live};
 use super::sweep;
 use crate::session::codec::pickle;
@@ -38,9 +39,12 @@ impl Directory {
     /// it right. To be called under the lock. A count that fails is no reason to refuse what is
     /// written already, and is put right at the next start.
     pub(super) fn count(&self, change: i64) {
+        if change == 0 {
+            return;
+        }
         let counted = match self.counted() {
-            Ok(Some(count)) if change != 0 => self.set_count(count.saturating_add(change).max(0)),
-            Ok(_) => Ok(()),
+            Ok(Some(count)) => self.set_count(count.saturating_add(change).max(0)),
+            Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
         if let Err(error) = counted {
@@ -49,7 +53,7 @@ impl Directory {
     }
 
     fn counted(&self) -> Result<Option<i64>, Error> {
-        let file = directory::read(&self.count_file())?;
+        let file = file::read(&self.count_file())?;
         Ok(file.and_then(|file| match pickle::loads(&file.record) {
             Ok(Value::Int(count)) => i64::try_from(count).ok(),
             _ => None,
@@ -61,7 +65,7 @@ impl Directory {
         let record = pickle::dumps(&Value::Int(count.into())).unwrap_or_default();
         // Not waited for until it is on the disk, as it is only advice.
         let next = self.write(&CacheFile { expiry: 0, record })?;
-        directory::put(next, &self.count_file())?;
+        file::put(next, &self.count_file())?;
         Ok(())
     }
 
@@ -78,7 +82,7 @@ impl Directory {
         for path in sweep::list(&self.settings.dir)? {
             match sweep::expiry(&path) {
                 Some(expiry) if is_live(expiry, now) => live.push((expiry, path)),
-                Some(_) => drop(directory::remove(&path)?),
+                Some(_) => drop(file::remove(&path)?),
                 None => {}
             }
         }
@@ -86,7 +90,7 @@ impl Directory {
         live.sort_by_key(|(expiry, _)| expiry.wrapping_sub(1));
         let surplus = live.len().saturating_sub(threshold);
         for (_, path) in live.drain(..surplus) {
-            directory::remove(&path)?;
+            file::remove(&path)?;
         }
         if surplus > 0 {
             log::warn!("SESSION_FILE_THRESHOLD has thrown {surplus} live sessions out");

@@ -1,8 +1,8 @@
 //! A directory of sessions: reading, comparing and replacing its files. All of it blocks.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, ReadDir};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, Permissions, ReadDir};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
 use super::error::Error;
+use super::file::{MAX_LENGTH, put, read, remove, rename};
 use super::format::{CacheFile, file_name};
 use super::lock::{self, Locked};
 use crate::session::settings::{FileHash, FileSettings};
@@ -18,9 +19,6 @@ use crate::session::token::StoreKey;
 
 /// What files in the making are called. cachelib leaves such files alone.
 pub const TEMPORARY: (&str, &str) = ("dewar-", ".__wz_cache");
-/// The longest file that is written, and read: a planted one must not take all memory.
-const MAX_LENGTH: u64 = 16 * 1024 * 1024;
-
 /// An open directory.
 #[derive(Debug)]
 pub struct Directory {
@@ -263,56 +261,5 @@ impl Directory {
     fn sync(&self) -> Result<(), Error> {
         let dir = &self.settings.dir;
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::at(dir))
-    }
-}
-
-/// Opens a plain file to read, and nothing else.
-pub fn open(path: &Path) -> Result<Option<File>, Error> {
-    let mut options = OpenOptions::new();
-    // Without the second flag a pipe would be waited for.
-    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = match options.open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
-            return Err(Error::Foreign(path.into()));
-        }
-        Err(error) => return Err(Error::at(path)(error)),
-    };
-    match file.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(Some(file)),
-        Ok(_) => Err(Error::Foreign(path.into())),
-        Err(error) => Err(Error::at(path)(error)),
-    }
-}
-
-/// The file under a path; `None` when there is none, or one that was cut off at its beginning.
-pub fn read(path: &Path) -> Result<Option<CacheFile>, Error> {
-    let Some(file) = open(path)? else { return Ok(None) };
-    let mut bytes = Vec::new();
-    file.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(Error::at(path))?;
-    if bytes.len() as u64 > MAX_LENGTH {
-        return Err(Error::TooLarge(path.into(), MAX_LENGTH));
-    }
-    Ok(CacheFile::parse(&bytes))
-}
-
-/// Gives a file its name, in the place of whatever has it; answers whether nothing had.
-pub fn put(next: NamedTempFile, path: &Path) -> Result<bool, Error> {
-    let is_new = fs::symlink_metadata(path).is_err();
-    next.persist(path).map_err(|error| Error::at(path)(error.error))?;
-    Ok(is_new)
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::rename(from, to).map_err(Error::at(from))
-}
-
-/// Removes a file; answers whether it was there.
-pub fn remove(path: &Path) -> Result<bool, Error> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::at(path)(error)),
     }
 }

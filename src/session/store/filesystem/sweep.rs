@@ -7,8 +7,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use super::count;
-use super::directory::{self, Directory, TEMPORARY};
+use super::directory::{Directory, TEMPORARY};
 use super::error::Error;
+use super::file;
 use super::format::{is_file_name, is_live};
 
 /// How many files are removed before others get the lock.
@@ -35,7 +36,7 @@ impl Directory {
                         expired.push(path);
                     }
                 }
-                Some(Ok(entry)) if is_abandoned(&entry) => drop(directory::remove(&entry.path())?),
+                Some(Ok(entry)) if is_abandoned(&entry) => drop(file::remove(&entry.path())?),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(Error::at(dir)(error)),
                 None => break,
@@ -50,7 +51,7 @@ impl Directory {
             let before = removed;
             // One may have been written again.
             for path in paths.iter().filter(|path| is_expired(path)) {
-                removed += usize::from(directory::remove(path)?);
+                removed += usize::from(file::remove(path)?);
             }
             self.count(-i64::try_from(removed - before).unwrap_or(0));
         }
@@ -80,7 +81,7 @@ fn is_expired(path: &Path) -> bool {
 /// When a file expires; `None` for what is not a session's file, or gone.
 pub fn expiry(path: &Path) -> Option<u32> {
     let mut expiry = [0; 4];
-    directory::open(path).ok()??.read_exact(&mut expiry).ok()?;
+    file::open(path).ok()??.read_exact(&mut expiry).ok()?;
     Some(u32::from_ne_bytes(expiry))
 }
 
