@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use servers::mariadb::{self, Mariadb};
 use servers::postgres::{self, Postgres};
-use servers::{Service, memcached, redis};
+use servers::{memcached, redis};
 use support::{Answer, Browser, Server, Site, has};
 
 /// `SESSION_STORE_TIMEOUT`.
@@ -16,35 +16,6 @@ const LIMIT: Duration = Duration::from_secs(1);
 const LEEWAY: Duration = Duration::from_secs(2);
 /// How soon after the store the service is back.
 const BACK: Duration = Duration::from_secs(2);
-
-/// A store's server.
-trait Stopped {
-    fn hang(&self);
-    fn go_on(&self);
-    fn kill(&mut self);
-    fn restart(&mut self);
-}
-
-macro_rules! stopped {
-    ($($server:ty),*) => {$(
-        impl Stopped for $server {
-            fn hang(&self) {
-                <$server>::hang(self);
-            }
-            fn go_on(&self) {
-                <$server>::go_on(self);
-            }
-            fn kill(&mut self) {
-                <$server>::kill(self);
-            }
-            fn restart(&mut self) {
-                <$server>::restart(self);
-            }
-        }
-    )*};
-}
-
-stopped!(Service, Postgres, Mariadb);
 
 struct Stage {
     _site: Site,
@@ -89,7 +60,9 @@ impl Stage {
     }
 
     /// Many at once all get their answer, and others are served beside them.
-    fn assert_crowd_is_answered(&self, what: &str) {
+    fn assert_hung(&self) {
+        let what = "hung";
+        self.assert_down(what);
         let cookie = self.visitor.cookie.borrow().clone().unwrap();
         let port = self.server.port;
         let started = Instant::now();
@@ -118,21 +91,6 @@ impl Stage {
     }
 }
 
-fn hang(stage: &Stage, store: &impl Stopped) {
-    store.hang();
-    stage.assert_down("hung");
-    stage.assert_crowd_is_answered("hung");
-    store.go_on();
-    stage.assert_back("hung");
-}
-
-fn kill(stage: &Stage, store: &mut impl Stopped) {
-    store.kill();
-    stage.assert_down("killed");
-    store.restart();
-    stage.assert_back("killed");
-}
-
 #[test]
 fn redis_may_hang_die_and_run_full() {
     let test = "redis_may_hang_die_and_run_full";
@@ -144,8 +102,14 @@ fn redis_may_hang_die_and_run_full() {
     let stage = Stage::new(&format!(
         "SESSION_TYPE = 'redis'\nSESSION_REDIS = 'redis://127.0.0.1:{port}/0'"
     ));
-    hang(&stage, &store);
-    kill(&stage, &mut store);
+    store.hang();
+    stage.assert_hung();
+    store.go_on();
+    stage.assert_back("hung");
+    store.kill();
+    stage.assert_down("killed");
+    store.restart();
+    stage.assert_back("killed");
 
     redis::ask(port, &["CONFIG", "SET", "maxmemory", "1"]);
     assert!(stage.visitor.is_signed_in(), "reading goes on");
@@ -168,7 +132,10 @@ fn memcached_may_hang() {
         "SESSION_TYPE = 'memcached'\nSESSION_MEMCACHED = '127.0.0.1:{}'",
         store.port
     ));
-    hang(&stage, &store);
+    store.hang();
+    stage.assert_hung();
+    store.go_on();
+    stage.assert_back("hung");
 }
 
 #[test]
@@ -179,12 +146,16 @@ fn postgresql_may_hang_and_die() {
         return;
     }
     let mut store = Postgres::start(&programs.unwrap());
-    let stage = Stage::new(&format!(
-        "SESSION_TYPE = 'sqlalchemy'\nSESSION_SQLALCHEMY = '{}'",
-        store.url()
-    ));
-    hang(&stage, &store);
-    kill(&stage, &mut store);
+    let stage =
+        Stage::new(&format!("SESSION_TYPE = 'sqlalchemy'\nSESSION_SQLALCHEMY = '{}'", store.url()));
+    store.hang();
+    stage.assert_hung();
+    store.go_on();
+    stage.assert_back("hung");
+    store.kill();
+    stage.assert_down("killed");
+    store.restart();
+    stage.assert_back("killed");
 }
 
 #[test]
@@ -195,10 +166,14 @@ fn mariadb_may_hang_and_die() {
         return;
     }
     let mut store = Mariadb::start(&program.unwrap());
-    let stage = Stage::new(&format!(
-        "SESSION_TYPE = 'sqlalchemy'\nSESSION_SQLALCHEMY = '{}'",
-        store.url()
-    ));
-    hang(&stage, &store);
-    kill(&stage, &mut store);
+    let stage =
+        Stage::new(&format!("SESSION_TYPE = 'sqlalchemy'\nSESSION_SQLALCHEMY = '{}'", store.url()));
+    store.service.hang();
+    stage.assert_hung();
+    store.service.go_on();
+    stage.assert_back("hung");
+    store.service.kill();
+    stage.assert_down("killed");
+    store.service.restart();
+    stage.assert_back("killed");
 }
