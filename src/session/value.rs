@@ -222,8 +222,9 @@ impl Serialize for Value {
 }
 
 /// An ordered dictionary of values. Keys are mostly text, but Python puts integers there too.
+// Boxed, or else it alone would make every value twice as large.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Map(IndexMap<Value, Value>);
+pub struct Map(Box<IndexMap<Value, Value>>);
 
 /// Text standing for a [`Value::Str`] key without allocating one.
 struct TextKey<'a>(&'a str);
@@ -245,6 +246,11 @@ impl Map {
     /// An empty map.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty map with room for `entries`.
+    pub(crate) fn with_capacity(entries: usize) -> Self {
+        Self(Box::new(IndexMap::with_capacity(entries)))
     }
 
     /// The number of entries.
@@ -290,7 +296,7 @@ impl Map {
 
 impl FromIterator<(Value, Value)> for Map {
     fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> Self {
-        Self(entries.into_iter().collect())
+        Self(Box::new(entries.into_iter().collect()))
     }
 }
 
