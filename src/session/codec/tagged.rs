@@ -152,33 +152,34 @@ pub fn decode(text: &str) -> Result<Map, DecodeError> {
 }
 
 /// Turns an object whose only key is a tag into what it stands for.
-fn untag(map: Map) -> Result<Value, DecodeError> {
-    let value = match map.iter().next() {
-        Some((Value::Str(tag), value)) if map.len() == 1 => untag_value(tag, value)?,
+fn untag(mut map: Map) -> Result<Value, DecodeError> {
+    let tag = match map.iter().next() {
+        Some((Value::Str(key), _)) if map.len() == 1 => TAGS.into_iter().find(|tag| tag == key),
         _ => None,
     };
-    Ok(value.unwrap_or(Value::Map(map)))
+    match tag.and_then(|tag| Some((tag, map.remove(tag)?))) {
+        Some((tag, value)) => untag_value(tag, value).ok_or(DecodeError::Tag(tag)),
+        None => Ok(Value::Map(map)),
+    }
 }
 
-fn untag_value(tag: &str, value: &Value) -> Result<Option<Value>, DecodeError> {
-    let Some(tag) = TAGS.into_iter().find(|known| *known == tag) else { return Ok(None) };
-    let untagged = match (tag, value) {
+fn untag_value(tag: &str, value: Value) -> Option<Value> {
+    match (tag, value) {
         (DICT, Value::Map(inner)) => inner.iter().next().and_then(|(key, value)| {
             let key = key.as_str()?.strip_suffix("__")?;
             Some(Value::Map(Map::from_iter([(Value::from(key), value.clone())])))
         }),
-        (TUPLE, Value::List(items)) => Some(Value::Tuple(items.clone())),
+        (TUPLE, Value::List(items)) => Some(Value::Tuple(items)),
         (BYTES, Value::Str(text)) => STANDARD.decode(text).ok().map(Value::Bytes),
-        (MARKUP, Value::Str(text)) => Some(Value::Markup(text.clone())),
-        (UUID, Value::Str(text)) => Uuid::parse(text).map(Value::Uuid),
+        (MARKUP, Value::Str(text)) => Some(Value::Markup(text)),
+        (UUID, Value::Str(text)) => Uuid::parse(&text).map(Value::Uuid),
         // Flask's parser answers `None` to what it cannot read.
         (DATE, Value::Str(text)) => Some(
-            parse_http_date(text)
+            parse_http_date(&text)
                 .map_or(Value::Null, |seconds| Value::Timestamp { seconds, nanoseconds: 0 }),
         ),
         _ => None,
-    };
-    untagged.map(Some).ok_or(DecodeError::Tag(tag))
+    }
 }
 
 #[cfg(test)]
