@@ -46,6 +46,9 @@ pub enum EncodeError {
     /// Flask-Session's formats know no markup; store its text.
     #[error("a session record holds no markup; store its text")]
     Markup,
+    /// Flask's cookie holds times of the years 1 to 9999, as Python does.
+    #[error("a time outside the years 1 to 9999 does not fit a session cookie")]
+    TimeRange,
     /// Keys of a map are of kinds that JSON has no text for, or that Python cannot sort.
     #[error("the session's keys cannot be written as JSON")]
     Key,

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::lexical::{self, Style, write_list, write_plain, write_string};
 use super::{DecodeError, EncodeError};
-use crate::session::date::{http_date, parse_http_date};
+use crate::session::date::{PYTHON_DATES, http_date, parse_http_date};
 use crate::session::value::{MAX_DEPTH, Map, Uuid, Value};
 
 const DICT: &str = " di";
@@ -22,7 +22,8 @@ const TAGS: [&str; 6] = [DICT, TUPLE, BYTES, MARKUP, UUID, DATE];
 /// The values as Flask writes them: compact, in ASCII, keys sorted at every level.
 ///
 /// # Errors
-/// [`EncodeError`] when a value or key has no form there. A time loses its fraction of a second.
+/// [`EncodeError`] when a value or key has no form there. A time loses its fraction of a second,
+/// and one before the year 100 is read back in the 20th or 21st century, as by Flask.
 pub fn encode(values: &Map) -> Result<String, EncodeError> {
     let mut out = String::with_capacity(64);
     write_map(&mut out, values, 0)?;
@@ -45,7 +46,10 @@ fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), EncodeErro
             write_tagged(out, BYTES, &STANDARD.encode(bytes));
         }
         Value::Uuid(uuid) => write_tagged(out, UUID, &uuid.to_string().replace('-', "")),
-        Value::Timestamp { seconds, .. } => write_tagged(out, DATE, &http_date(*seconds)),
+        Value::Timestamp { seconds, .. } if PYTHON_DATES.contains(seconds) => {
+            write_tagged(out, DATE, &http_date(*seconds));
+        }
+        Value::Timestamp { .. } => return Err(EncodeError::TimeRange),
         Value::Markup(text) => write_tagged(out, MARKUP, text),
         // The plain ones are written already.
         _ => {}
@@ -227,6 +231,21 @@ mod tests {
         fn no_text_makes_the_reader_panic(text in ".{0,200}", json in r#"[\[\]{}":, a-d\\u0-9.eE+-]{0,80}"#) {
             let _ = decode(&text);
             let _ = decode(&json);
+        }
+    }
+
+    #[test]
+    fn a_time_that_could_not_be_read_again_is_refused() {
+        let with = |seconds| Value::Timestamp { seconds, nanoseconds: 0 };
+        for (seconds, fits) in [
+            (253_402_300_799, true),
+            (253_402_300_800, false),
+            (-62_135_596_800, true),
+            (-62_135_596_801, false),
+            (i64::MIN, false),
+        ] {
+            let values = Map::from_iter([(Value::from("t"), with(seconds))]);
+            assert_eq!(encode(&values).is_ok(), fits, "{seconds}");
         }
     }
 
