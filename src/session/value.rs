@@ -4,7 +4,7 @@ mod de;
 mod ser;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use indexmap::{Equivalent, IndexMap};
 use serde::de::DeserializeOwned;
@@ -189,12 +189,19 @@ impl Hash for Value {
             Self::List(items) | Self::Tuple(items) => items.hash(state),
             Self::Markup(text) => text.hash(state),
             Self::Uuid(uuid) => uuid.hash(state),
-            // Equality of maps ignores their order, so the hash must as well.
-            Self::Map(map) => map.len().hash(state),
+            // Equality of maps ignores their order, so the hash must as well. A record may have
+            // maps for keys; if they all had one hash, reading it would take a square of its size.
+            Self::Map(map) => map.iter().fold(0, |mixed, entry| mixed ^ hash(entry)).hash(state),
             Self::Timestamp { seconds, nanoseconds } => (seconds, nanoseconds).hash(state),
             Self::Extension(kind, bytes) => (kind, bytes).hash(state),
         }
     }
+}
+
+fn hash(entry: (&Value, &Value)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    entry.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Serialize for Value {
@@ -319,6 +326,17 @@ mod tests {
         let keys: Vec<_> = map.iter().filter_map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["a", "c"]);
         assert_eq!(map.get("a"), Some(&Value::Int(1)));
+    }
+
+    #[test]
+    fn maps_hash_by_content_and_not_by_order() {
+        let map = |keys: [&str; 2]| {
+            Value::Map(keys.map(|key| (Value::from(key), Value::Null)).into_iter().collect())
+        };
+        let hash = |value: Value| super::hash((&value, &Value::Null));
+        assert_eq!(map(["a", "b"]), map(["b", "a"]));
+        assert_eq!(hash(map(["a", "b"])), hash(map(["b", "a"])));
+        assert_ne!(hash(map(["a", "b"])), hash(map(["a", "c"])));
     }
 
     #[test]
