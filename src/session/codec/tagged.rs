@@ -170,8 +170,10 @@ fn untag(mut map: Map) -> Result<Value, DecodeError> {
 fn untag_value(tag: &str, value: Value) -> Option<Value> {
     match (tag, value) {
         (DICT, Value::Map(inner)) => inner.iter().next().and_then(|(key, value)| {
-            let key = key.as_str()?.strip_suffix("__")?;
-            Some(Value::Map(Map::from_iter([(Value::from(key), value.clone())])))
+            // Flask cuts off two characters, whatever they are.
+            let key = key.as_str()?;
+            let end = key.char_indices().nth_back(1).map_or(0, |(at, _)| at);
+            Some(Value::Map(Map::from_iter([(Value::from(&key[..end]), value.clone())])))
         }),
         (TUPLE, Value::List(items)) => Some(Value::Tuple(items)),
         (BYTES, Value::Str(text)) => STANDARD.decode(text).ok().map(Value::Bytes),
@@ -255,5 +257,9 @@ mod tests {
         assert_eq!(encode(&values).unwrap(), r#"{" di":{" b__":"abc"}}"#);
         let nested = Map::from_iter([(Value::from(" di"), Value::Int(1))]);
         assert_eq!(encode(&nested).unwrap(), r#"{" di":{" di__":1}}"#);
+        for (escaped, key) in [("", ""), ("_", ""), ("é_", ""), ("aé_", "a"), (" b__", " b")] {
+            let read = decode(&format!(r#"{{" di":{{"{escaped}":1}}}}"#)).unwrap();
+            assert_eq!(read, Map::from_iter([(Value::from(key), Value::Int(1))]), "{escaped:?}");
+        }
     }
 }
