@@ -118,6 +118,9 @@ pub enum EncodeError {
     /// Flask-Session's formats know no markup; store its text.
     #[error("a session record holds no markup; store its text")]
     Markup,
+    /// Flask's cookie holds times of the years 1 to 9999, as Python does.
+    #[error("a time outside the years 1 to 9999 does not fit a session cookie")]
+    TimeRange,
     /// Keys of a map are of kinds that JSON has no text for, that Python cannot sort, or that its
     /// dictionaries cannot have.
     #[error("the session's keys have no form in a session record")]

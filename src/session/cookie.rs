@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use rocket::http::HeaderMap;
 
-use super::date::http_date;
+use super::date::{PYTHON_DATES, http_date};
 
 /// `SESSION_COOKIE_SAMESITE`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl CookieSettings {
 /// end.
 fn expires(at: SystemTime) -> String {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    http_date(i64::try_from(since).unwrap_or(i64::MAX).min(253_402_300_799))
+    http_date(i64::try_from(since).unwrap_or(i64::MAX).min(*PYTHON_DATES.end()))
 }
 
 /// Percent-encodes what may not stand in a `Path` attribute.

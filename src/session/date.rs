@@ -1,6 +1,10 @@
 //! Points in time as text: RFC 3339 for people and programs, RFC 9110 for headers and Flask.
 
+use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The seconds of the years 1 to 9999: Python has no other dates.
+pub const PYTHON_DATES: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] =
@@ -107,11 +111,13 @@ pub fn parse_http_date(text: &str) -> Option<i64> {
         }
     };
     let month = i64::try_from(month).ok()? + 1;
-    let valid = (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
+    let valid = (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
+    let valid = valid && year <= 9999 && offset.abs() < 86_400;
     // A day past the month's end would come out in the next month.
     let valid = valid && Civil::from_unix(to_unix(year, month, day, 0)).day == i128::from(day);
-    let at = to_unix(year, month, day, hour * 3600 + minute * 60 + second);
-    (valid && time.next().is_none() && fields.next().is_none()).then_some(at - offset)
+    let at = to_unix(year, month, day, hour * 3600 + minute * 60 + second) - offset;
+    let valid = valid && PYTHON_DATES.contains(&at);
+    (valid && time.next().is_none() && fields.next().is_none()).then_some(at)
 }
 
 #[cfg(test)]
@@ -162,6 +168,11 @@ mod tests {
             "06 May 2024 25:00:00 GMT",
             "06 May 2024",
             "06 May 2024 12:00:00 +99",
+            "06 May 2024 12:00:60 GMT",
+            "06 May 2024 12:00:00 +2400",
+            "06 May 2024 12:00:00 -9999",
+            "01 Jan 10000 00:00:00 GMT",
+            "31 Dec 9999 23:59:59 -0001",
         ] {
             assert_eq!(parse_http_date(bad), None, "{bad}");
         }

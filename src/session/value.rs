@@ -5,7 +5,7 @@ mod exact;
 mod ser;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use indexmap::{Equivalent, IndexMap};
 use serde::de::DeserializeOwned;
@@ -189,17 +189,25 @@ impl Hash for Value {
             Self::List(items) | Self::Tuple(items) => items.hash(state),
             Self::Markup(text) => text.hash(state),
             Self::Uuid(uuid) => uuid.hash(state),
-            // Equality of maps ignores their order, so the hash must as well.
-            Self::Map(map) => map.len().hash(state),
+            // Equality of maps ignores their order, so the hash must as well. A record may have
+            // maps for keys; if they all had one hash, reading it would take a square of its size.
+            Self::Map(map) => map.iter().fold(0, |mixed, entry| mixed ^ hash(entry)).hash(state),
             Self::Timestamp { seconds, nanoseconds } => (seconds, nanoseconds).hash(state),
             Self::Extension(kind, bytes) => (kind, bytes).hash(state),
         }
     }
 }
 
+fn hash(entry: (&Value, &Value)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    entry.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// An ordered dictionary of values. Keys are mostly text, but Python puts integers there too.
+// Boxed, or else it alone would make every value twice as large.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Map(IndexMap<Value, Value>);
+pub struct Map(Box<IndexMap<Value, Value>>);
 
 /// Text standing for a [`Value::Str`] key without allocating one.
 struct TextKey<'a>(&'a str);
@@ -221,6 +229,11 @@ impl Map {
     /// An empty map.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty map with room for `entries`.
+    pub(crate) fn with_capacity(entries: usize) -> Self {
+        Self(Box::new(IndexMap::with_capacity(entries)))
     }
 
     /// The number of entries.
@@ -266,7 +279,7 @@ impl Map {
 
 impl FromIterator<(Value, Value)> for Map {
     fn from_iter<I: IntoIterator<Item = (Value, Value)>>(entries: I) -> Self {
-        Self(entries.into_iter().collect())
+        Self(Box::new(entries.into_iter().collect()))
     }
 }
 
@@ -289,6 +302,17 @@ mod tests {
         let keys: Vec<_> = map.iter().filter_map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["a", "c"]);
         assert_eq!(map.get("a"), Some(&Value::Int(1)));
+    }
+
+    #[test]
+    fn maps_hash_by_content_and_not_by_order() {
+        let map = |keys: [&str; 2]| {
+            Value::Map(keys.map(|key| (Value::from(key), Value::Null)).into_iter().collect())
+        };
+        let hash = |value: Value| super::hash((&value, &Value::Null));
+        assert_eq!(map(["a", "b"]), map(["b", "a"]));
+        assert_eq!(hash(map(["a", "b"])), hash(map(["b", "a"])));
+        assert_ne!(hash(map(["a", "b"])), hash(map(["a", "c"])));
     }
 
     #[test]

@@ -157,13 +157,13 @@ fn write_time(out: &mut Vec<u8>, seconds: i64, nanoseconds: u32) {
     }
 }
 
-/// A record's values. Reads every valid form, not only the shortest, and never allocates more
-/// than a small multiple of `record`'s length, whatever lengths it announces.
+/// A record's values. Reads every valid form, not only the shortest, and allocates in proportion
+/// to `record`'s length, whatever lengths it announces.
 ///
 /// # Errors
 /// [`DecodeError`] when the bytes are not exactly one MessagePack map.
 pub fn decode(record: &[u8]) -> Result<Map, DecodeError> {
-    let mut reader = Reader { rest: record };
+    let mut reader = Reader { rest: record, unclaimed: record.len() };
     let value = reader.value(0)?;
     match (value, reader.rest.len()) {
         (Value::Map(map), 0) => Ok(map),
@@ -175,6 +175,8 @@ pub fn decode(record: &[u8]) -> Result<Map, DecodeError> {
 
 struct Reader<'a> {
     rest: &'a [u8],
+    /// The bytes that no list or map has claimed for its items so far.
+    unclaimed: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -251,8 +253,8 @@ impl<'a> Reader<'a> {
     }
 
     fn list(&mut self, len: usize, depth: usize) -> Result<Value, DecodeError> {
-        self.check_container(len, depth)?;
-        let mut items = Vec::new();
+        self.claim(len, depth)?;
+        let mut items = Vec::with_capacity(len);
         for _ in 0..len {
             items.push(self.value(depth + 1)?);
         }
@@ -260,8 +262,8 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, len: usize, depth: usize) -> Result<Value, DecodeError> {
-        self.check_container(len.saturating_mul(2), depth)?;
-        let mut map = Map::new();
+        self.claim(len.saturating_mul(2), depth)?;
+        let mut map = Map::with_capacity(len);
         for _ in 0..len {
             let key = self.value(depth + 1)?;
             map.insert(key, self.value(depth + 1)?);
@@ -269,15 +271,14 @@ impl<'a> Reader<'a> {
         Ok(Value::Map(map))
     }
 
-    /// Every item takes a byte at least, so a longer announcement is a lie.
-    fn check_container(&self, len: usize, depth: usize) -> Result<(), DecodeError> {
+    /// Every item of every list and map takes a byte of its own at least, so together they
+    /// announce no more items than there are bytes, or lie. Room can be made for what passes.
+    fn claim(&mut self, items: usize, depth: usize) -> Result<(), DecodeError> {
         if depth >= MAX_DEPTH {
-            Err(DecodeError::TooDeep)
-        } else if len > self.rest.len() {
-            Err(DecodeError::Truncated)
-        } else {
-            Ok(())
+            return Err(DecodeError::TooDeep);
         }
+        self.unclaimed = self.unclaimed.checked_sub(items).ok_or(DecodeError::Truncated)?;
+        Ok(())
     }
 
     fn extension(&mut self, len: usize) -> Result<Value, DecodeError> {
@@ -286,7 +287,7 @@ impl<'a> Reader<'a> {
         if kind != TIMESTAMP {
             return Ok(Value::Extension(kind, bytes.to_vec()));
         }
-        let mut time = Reader { rest: bytes };
+        let mut time = Reader { rest: bytes, unclaimed: 0 };
         let (seconds, nanoseconds) = match len {
             4 => (i64::from(u32::from_be_bytes(time.bytes()?)), 0),
             8 => {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::lexical::{self, Style, write_list, write_plain, write_string};
 use super::{DecodeError, EncodeError};
-use crate::session::date::{http_date, parse_http_date};
+use crate::session::date::{PYTHON_DATES, http_date, parse_http_date};
 use crate::session::value::{MAX_DEPTH, Map, Uuid, Value};
 
 const DICT: &str = " di";
@@ -22,7 +22,8 @@ const TAGS: [&str; 6] = [DICT, TUPLE, BYTES, MARKUP, UUID, DATE];
 /// The values as Flask writes them: compact, in ASCII, keys sorted at every level.
 ///
 /// # Errors
-/// [`EncodeError`] when a value or key has no form there. A time loses its fraction of a second.
+/// [`EncodeError`] when a value or key has no form there. A time loses its fraction of a second,
+/// and one before the year 100 is read back in the 20th or 21st century, as by Flask.
 pub fn encode(values: &Map) -> Result<String, EncodeError> {
     let mut out = String::with_capacity(64);
     write_map(&mut out, values, 0)?;
@@ -45,7 +46,10 @@ fn write(out: &mut String, value: &Value, depth: usize) -> Result<(), EncodeErro
             write_tagged(out, BYTES, &STANDARD.encode(bytes));
         }
         Value::Uuid(uuid) => write_tagged(out, UUID, &uuid.to_string().replace('-', "")),
-        Value::Timestamp { seconds, .. } => write_tagged(out, DATE, &http_date(*seconds)),
+        Value::Timestamp { seconds, .. } if PYTHON_DATES.contains(seconds) => {
+            write_tagged(out, DATE, &http_date(*seconds));
+        }
+        Value::Timestamp { .. } => return Err(EncodeError::TimeRange),
         Value::Markup(text) => write_tagged(out, MARKUP, text),
         // The plain ones are written already.
         _ => {}
@@ -152,33 +156,36 @@ pub fn decode(text: &str) -> Result<Map, DecodeError> {
 }
 
 /// Turns an object whose only key is a tag into what it stands for.
-fn untag(map: Map) -> Result<Value, DecodeError> {
-    let value = match map.iter().next() {
-        Some((Value::Str(tag), value)) if map.len() == 1 => untag_value(tag, value)?,
+fn untag(mut map: Map) -> Result<Value, DecodeError> {
+    let tag = match map.iter().next() {
+        Some((Value::Str(key), _)) if map.len() == 1 => TAGS.into_iter().find(|tag| tag == key),
         _ => None,
     };
-    Ok(value.unwrap_or(Value::Map(map)))
+    match tag.and_then(|tag| Some((tag, map.remove(tag)?))) {
+        Some((tag, value)) => untag_value(tag, value).ok_or(DecodeError::Tag(tag)),
+        None => Ok(Value::Map(map)),
+    }
 }
 
-fn untag_value(tag: &str, value: &Value) -> Result<Option<Value>, DecodeError> {
-    let Some(tag) = TAGS.into_iter().find(|known| *known == tag) else { return Ok(None) };
-    let untagged = match (tag, value) {
+fn untag_value(tag: &str, value: Value) -> Option<Value> {
+    match (tag, value) {
         (DICT, Value::Map(inner)) => inner.iter().next().and_then(|(key, value)| {
-            let key = key.as_str()?.strip_suffix("__")?;
-            Some(Value::Map(Map::from_iter([(Value::from(key), value.clone())])))
+            // Flask cuts off two characters, whatever they are.
+            let key = key.as_str()?;
+            let end = key.char_indices().nth_back(1).map_or(0, |(at, _)| at);
+            Some(Value::Map(Map::from_iter([(Value::from(&key[..end]), value.clone())])))
         }),
-        (TUPLE, Value::List(items)) => Some(Value::Tuple(items.clone())),
+        (TUPLE, Value::List(items)) => Some(Value::Tuple(items)),
         (BYTES, Value::Str(text)) => STANDARD.decode(text).ok().map(Value::Bytes),
-        (MARKUP, Value::Str(text)) => Some(Value::Markup(text.clone())),
-        (UUID, Value::Str(text)) => Uuid::parse(text).map(Value::Uuid),
+        (MARKUP, Value::Str(text)) => Some(Value::Markup(text)),
+        (UUID, Value::Str(text)) => Uuid::parse(&text).map(Value::Uuid),
         // Flask's parser answers `None` to what it cannot read.
         (DATE, Value::Str(text)) => Some(
-            parse_http_date(text)
+            parse_http_date(&text)
                 .map_or(Value::Null, |seconds| Value::Timestamp { seconds, nanoseconds: 0 }),
         ),
         _ => None,
-    };
-    untagged.map(Some).ok_or(DecodeError::Tag(tag))
+    }
 }
 
 #[cfg(test)]
@@ -230,10 +237,29 @@ mod tests {
     }
 
     #[test]
+    fn a_time_that_could_not_be_read_again_is_refused() {
+        let with = |seconds| Value::Timestamp { seconds, nanoseconds: 0 };
+        for (seconds, fits) in [
+            (253_402_300_799, true),
+            (253_402_300_800, false),
+            (-62_135_596_800, true),
+            (-62_135_596_801, false),
+            (i64::MIN, false),
+        ] {
+            let values = Map::from_iter([(Value::from("t"), with(seconds))]);
+            assert_eq!(encode(&values).is_ok(), fits, "{seconds}");
+        }
+    }
+
+    #[test]
     fn a_lone_key_that_reads_as_a_tag_is_escaped() {
         let values = Map::from_iter([(Value::from(" b"), Value::from("abc"))]);
         assert_eq!(encode(&values).unwrap(), r#"{" di":{" b__":"abc"}}"#);
         let nested = Map::from_iter([(Value::from(" di"), Value::Int(1))]);
         assert_eq!(encode(&nested).unwrap(), r#"{" di":{" di__":1}}"#);
+        for (escaped, key) in [("", ""), ("_", ""), ("é_", ""), ("aé_", "a"), (" b__", " b")] {
+            let read = decode(&format!(r#"{{" di":{{"{escaped}":1}}}}"#)).unwrap();
+            assert_eq!(read, Map::from_iter([(Value::from(key), Value::Int(1))]), "{escaped:?}");
+        }
     }
 }

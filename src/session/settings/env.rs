@@ -183,7 +183,7 @@ mod tests {
         for name in ["SECRET_KEY", "GENDER_LABELS__Unknown", "A__b__C"] {
             assert!(is_setting(name), "{name}");
         }
-        for name in ["", "lower", "APP", "DEBUG", "RUN_PORT"] {
+        for name in ["", "lower", "APP", "ENV", "RUN_PORT"] {
             assert!(!is_setting(name), "{name}");
         }
     }

@@ -167,10 +167,10 @@ impl<F: Fn(Map) -> Result<Value, DecodeError>> Reader<'_, F> {
         }
         let mut out = String::new();
         loop {
+            // All three kinds of end are ASCII, so the text is cut between characters.
             let rest = &self.text[self.at..];
-            let plain = rest
-                .find(|c: char| c == '"' || c == '\\' || c < ' ')
-                .ok_or(DecodeError::NotJson)?;
+            let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+            let plain = rest.as_bytes().iter().position(ends).ok_or(DecodeError::NotJson)?;
             out.push_str(&rest[..plain]);
             self.at += plain + 1;
             match rest.as_bytes()[plain] {

@@ -74,7 +74,7 @@ pub(in crate::session::codec) fn write_string(out: &mut String, text: &str, styl
     out.push('"');
 }
 
-/// The shortest digits that read back as `number`, in Python's or msgspec's layout.
+/// `number` in Python's or msgspec's layout.
 fn float(number: f64, style: Style) -> String {
     if !number.is_finite() {
         return match style {
@@ -84,19 +84,46 @@ fn float(number: f64, style: Style) -> String {
             Style::Python => "-Infinity".into(),
         };
     }
-    let scientific = format!("{number:e}");
+    let scientific = shortest(number);
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let smallest = if style == Style::Python { -4 } else { -5 };
     match (exponent, style) {
-        _ if number == 0.0 || (smallest..16).contains(&exponent) => {
-            let positional = format!("{number}");
-            if positional.contains('.') { positional } else { positional + ".0" }
-        }
+        _ if (smallest..16).contains(&exponent) => positional(digits, exponent),
         (_, Style::Msgspec) => format!("{digits}e{exponent}"),
         (_, Style::Python) => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+    }
+}
+
+/// The shortest digits that read back as `number`, as `d.ddde±x`. Of two that are as near the last
+/// digit is even, as both libraries have it; Rust's own shortest form rounds up.
+fn shortest(number: f64) -> String {
+    let shortest = format!("{number:e}");
+    let decimals = shortest
+        .split_once('e')
+        .and_then(|(digits, _)| digits.split_once('.'))
+        .map_or(0, |(_, decimals)| decimals.len());
+    let nearest = format!("{number:.decimals$e}");
+    // Beside a power of two the nearest may be out of reach, and a farther one within.
+    if nearest.parse() == Ok(number) { nearest } else { shortest }
+}
+
+/// `d.ddd` times ten to the power of `exponent`, with a point and without zeros to no purpose.
+fn positional(digits: &str, exponent: i32) -> String {
+    let sign = if digits.starts_with('-') { "-" } else { "" };
+    let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
+    match usize::try_from(exponent) {
+        Ok(exponent) => {
+            let padded = format!("{digits:0<width$}", width = exponent + 2);
+            let (whole, decimals) = padded.split_at(exponent + 1);
+            format!("{sign}{whole}.{decimals}")
+        }
+        Err(_) => {
+            let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
+            format!("{sign}0.{zeros}{digits}")
         }
     }
 }
@@ -120,6 +147,12 @@ mod tests {
             (1e-7, "1e-07", "1e-7"),
             (1.5e300, "1.5e+300", "1.5e300"),
             (5e-324, "5e-324", "5e-324"),
+            (-12.345, "-12.345", "-12.345"),
+            (1e15 + 0.25, "1000000000000000.2", "1000000000000000.2"),
+            (1e15 + 0.75, "1000000000000000.8", "1000000000000000.8"),
+            (2f64.powi(-44), "5.684341886080802e-14", "5.684341886080802e-14"),
+            (f64::MIN_POSITIVE, "2.2250738585072014e-308", "2.2250738585072014e-308"),
+            (f64::MAX, "1.7976931348623157e+308", "1.7976931348623157e308"),
             (f64::NAN, "NaN", "null"),
             (f64::NEG_INFINITY, "-Infinity", "null"),
         ] {
