@@ -8,8 +8,9 @@ use redis::{Pipeline, Value};
 use super::cluster::Cluster;
 use super::error::Failure;
 use super::link::{Goal, Link};
+use super::sentinel::Primary;
 use super::tls::Tls;
-use super::url::Target;
+use super::url::{Place, Target, Watched};
 use crate::session::token::StoreKey;
 
 /// Where the keys are.
@@ -37,7 +38,17 @@ impl Servers {
                 let tls = tls(place.tls)?;
                 Self::One(Link::new(Goal::Server { place, tls }, limit))
             }
-            Target::Sentinel(watched) => Self::One(Link::new(Goal::Primary(watched), limit)),
+            Target::Sentinel(watched) => {
+                let Watched { sentinels, name, login, database } = watched;
+                let sentinel = |address| {
+                    let login = login.clone();
+                    let place = Place { address, tls: false, login, database: 0, sentinel: true };
+                    Link::new(Goal::Server { place, tls: None }, limit)
+                };
+                let sentinels = sentinels.into_iter().map(sentinel).collect();
+                let primary = Primary { sentinels, name, login, database };
+                Self::One(Link::new(Goal::Primary(primary), limit))
+            }
             Target::Cluster(nodes) => {
                 let tls = tls(nodes.tls)?;
                 Self::Cluster(Cluster::new(nodes, tls, limit))
