@@ -1,5 +1,6 @@
 //! A real Flask application and this layer side by side, one cookie between them.
 
+mod servers;
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -23,6 +24,8 @@ impl Flask {
         let mut child = Command::new(python)
             .arg(app)
             .envs(environment.iter().copied())
+            // Flask-Session calls some of its stores deprecated.
+            .env("PYTHONWARNINGS", "ignore")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -96,19 +99,18 @@ fn python(test: &str) -> Option<String> {
     python
 }
 
-#[test]
-fn a_visitor_of_both_stays_signed_in_whichever_writes() {
-    let Some(python) = python("a_visitor_of_both_stays_signed_in_whichever_writes") else { return };
-    let settings = [("FLASK_SECRET_KEY", KEY), ("FLASK_SESSION_TYPE", "cookie")];
-    let (flask, dewar) = (Flask::start(&python, &settings), playground(&settings));
+/// Visits both with the same settings. `fresh` is what a new session holds.
+fn visit(python: &str, settings: &[(&str, &str)], fresh: &Value) {
+    let (flask, dewar) = (Flask::start(python, settings), playground(settings));
     for (one, other) in [(At::Flask, At::Dewar), (At::Dewar, At::Flask)] {
         let visitor = Visitor::new(&flask, &dewar);
-        let everything = json!({
+        let mut everything = json!({
             "user": "gkf", "n": 41, "f": 1.5, "big": u64::MAX, "none": null, "yes": true,
             "text": "é 😀 \u{2028} \" \\ </script>", "list": [1, [2, {"a": []}]], "map": {" t": 1},
             "long": "x".repeat(1000),
         });
         visitor.ask(one, "POST", "/set", &everything);
+        everything.as_object_mut().unwrap().extend(fresh.as_object().unwrap().clone());
         assert_eq!(visitor.get(other), everything);
         visitor.post(other, "/increment/n");
         visitor.post(one, "/increment/n");
@@ -124,7 +126,50 @@ fn a_visitor_of_both_stays_signed_in_whichever_writes() {
         assert_eq!(visitor.ask(other, "GET", "/flashes", &Value::Null), json!([]));
         visitor.post(other, "/clear");
         assert!(visitor.flask.cookie.borrow().is_none(), "the cookie is removed for both");
-        assert_eq!(visitor.get(one), json!({}));
+        assert_eq!(visitor.get(one), *fresh);
+    }
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_whichever_writes() {
+    let Some(python) = python("a_visitor_of_both_stays_signed_in_whichever_writes") else { return };
+    let settings = [("FLASK_SECRET_KEY", KEY), ("FLASK_SESSION_TYPE", "cookie")];
+    visit(&python, &settings, &json!({}));
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_redis() {
+    let test = "a_visitor_of_both_stays_signed_in_through_redis";
+    let Some(python) = python(test) else { return };
+    if has(servers::redis::is_here(), "Redis (Debian's redis-server and redis-tools)", test) {
+        let server = servers::redis::server();
+        let url = format!("redis://127.0.0.1:{}/0", server.port);
+        visit_in_each_format(&python, "redis", ("FLASK_SESSION_REDIS", &url));
+    }
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_memcached() {
+    let test = "a_visitor_of_both_stays_signed_in_through_memcached";
+    let Some(python) = python(test) else { return };
+    if has(servers::memcached::is_here(), "memcached (Debian's memcached)", test) {
+        let server = servers::memcached::server(&[]);
+        let address = format!("127.0.0.1:{}", server.port);
+        visit_in_each_format(&python, "memcached", ("FLASK_SESSION_MEMCACHED", &address));
+    }
+}
+
+/// Visits both with the records in either format.
+fn visit_in_each_format(python: &str, kind: &str, place: (&str, &str)) {
+    for format in ["msgpack", "json"] {
+        let settings = [
+            ("FLASK_SECRET_KEY", KEY),
+            ("FLASK_SESSION_TYPE", kind),
+            place,
+            ("FLASK_SESSION_HASH_IDS", "false"),
+            ("FLASK_SESSION_SERIALIZATION_FORMAT", format),
+        ];
+        visit(python, &settings, &json!({ "_permanent": true }));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The memcached store keeps every store's promises, and some of its own.
 
+#![cfg(feature = "app")]
+
 mod conformance;
 mod servers;
 mod support;

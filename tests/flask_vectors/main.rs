@@ -13,6 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dewar::session::codec::{json, msgpack, tagged};
 use dewar::session::signing::{self, ID_SALT, Rejected, SESSION_SALT, Signer};
+#[cfg(feature = "memcached")]
+use dewar::session::store::memcached;
 use dewar::session::{BigInt, Map, Uuid, Value, cookie};
 use serde_json::Value as Json;
 
@@ -35,6 +37,12 @@ fn every_case_comes_out_as_it_did_in_python() {
             "http_date" => http_date,
             "behaviour" => behaviour::check,
             "cookie_header" => cookie_header,
+            #[cfg(feature = "memcached")]
+            "memcached_exptime" => memcached_exptime,
+            #[cfg(feature = "memcached")]
+            "memcached_servers" => memcached_servers,
+            #[cfg(not(feature = "memcached"))]
+            "memcached_exptime" | "memcached_servers" => continue,
             other => panic!("cases of the kind {other:?} are not read here"),
         };
         let cases = cases.as_array().expect(&kind);
@@ -237,4 +245,19 @@ fn cookie_header(case: &Json) {
     let (header, name) = (text(case, "header"), text(case, "name"));
     let value = cookie::parse(header).find(|(key, _)| *key == name).map(|(_, value)| value);
     assert_eq!(value.as_deref(), case["value"].as_str(), "{case}");
+}
+
+#[cfg(feature = "memcached")]
+fn memcached_exptime(case: &Json) {
+    let number = |key: &str| case[key].as_i64().unwrap();
+    let exptime = memcached::exptime(number("now"), number("lifetime"));
+    assert_eq!(exptime, number("exptime"), "{case}");
+}
+
+#[cfg(feature = "memcached")]
+fn memcached_servers(case: &Json) {
+    let servers: Vec<&str> =
+        case["servers"].as_array().unwrap().iter().map(|server| server.as_str().unwrap()).collect();
+    let index = memcached::node(servers.iter().copied(), text(case, "key")).unwrap();
+    assert_eq!(servers[index], text(case, "server"), "{case}");
 }
