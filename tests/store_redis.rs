@@ -15,6 +15,7 @@ use std::time::Duration;
 use dewar::session::store::{Replacement, Store, connect};
 use dewar::session::{SessionId, Settings, StoreKey};
 use rocket::figment::Figment;
+use rocket::figment::providers::{Format, Toml};
 use servers::{Service, redis};
 use support::{Site, has, wait_for};
 
@@ -230,6 +231,29 @@ async fn passwords_are_used_and_never_shown() {
     let beyond = open(&format!("redis://:hunter3@{at}/99"));
     let shown = beyond.ping().await.unwrap_err().to_string();
     assert!(shown.contains("no database of the number"), "{shown}");
+}
+
+#[rocket::async_test]
+async fn the_documented_user_may_do_all_that_is_needed() {
+    let Some(server) = server("the_documented_user_may_do_all_that_is_needed") else { return };
+    let docs = include_str!("../docs/stores.md");
+    let line = docs.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(redis::ask(server.port, &words), "OK");
+    let store = open(&format!("redis://dewar:password@127.0.0.1:{}/1", server.port));
+    let (key, to) = (key(), key());
+    let change = Replacement::Bytes { bytes: b"y".to_vec(), ttl: LONG };
+    let moved = Replacement::Moved { key: to.clone(), bytes: b"z".to_vec(), ttl: LONG };
+    assert!(store.create(&key, b"x", LONG).await.unwrap());
+    assert!(store.replace(&key, b"x", &change).await.unwrap());
+    assert!(store.replace(&key, b"y", &moved).await.unwrap());
+    assert!(store.touch(&to, LONG).await.unwrap());
+    assert_eq!(store.scan("session:", None, 10).await.unwrap().unwrap().sessions.len(), 1);
+    assert!(store.replace(&to, b"z", &Replacement::Removed).await.unwrap());
+    store.delete(&to).await.unwrap();
+    store.ping().await.unwrap();
+    assert_eq!(redis::connections(server.port), 1, "it may give its name");
+    assert!(store.create(&StoreKey::new("other:1"), b"x", LONG).await.is_err());
 }
 
 #[rocket::async_test]
@@ -550,4 +574,14 @@ async fn tls_wants_an_authority_that_this_machine_trusts() {
     let store = open(&format!("rediss://127.0.0.1:{}", plain.port));
     let shown = store.load(&key()).await.unwrap_err().to_string();
     assert!(shown.contains("by redis://"), "{shown}");
+}
+
+#[test]
+fn the_documented_settings_are_taken() {
+    let documented = servers::documented("redis");
+    assert!(!documented.is_empty());
+    for text in documented {
+        let settings = Figment::from(Toml::string(&text));
+        assert!(connect(&Settings::from_figment(&settings).unwrap()).is_ok(), "{text}");
+    }
 }
