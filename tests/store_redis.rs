@@ -256,6 +256,28 @@ async fn the_documented_user_may_do_all_that_is_needed() {
     assert!(store.create(&StoreKey::new("other:1"), b"x", LONG).await.is_err());
 }
 
+#[test]
+fn a_store_outlives_the_runtime_that_it_was_first_used_in() {
+    let Some(server) = server("a_store_outlives_the_runtime_that_it_was_first_used_in") else {
+        return;
+    };
+    let store = open(&url(&server));
+    let runtime =
+        || rocket::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime().block_on(store.load(&key())).unwrap(), None);
+    // One ends in the middle of an attempt to connect.
+    server.hang();
+    runtime().block_on(async {
+        let (store, key) = (Arc::clone(&store), key());
+        rocket::tokio::spawn(async move { store.load(&key).await });
+        rocket::tokio::time::sleep(Duration::from_millis(100)).await;
+    });
+    server.go_on();
+    let last = runtime();
+    let loads = (0..3).map(|_| last.block_on(store.load(&key())));
+    assert_eq!(loads.last().unwrap().unwrap(), None);
+}
+
 #[rocket::async_test]
 async fn a_crowd_shares_one_connection() {
     let Some(server) = server("a_crowd_shares_one_connection") else { return };

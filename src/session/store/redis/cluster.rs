@@ -124,7 +124,8 @@ impl Cluster {
     /// Asks where the keys are. All who wait, wait for the same survey.
     fn survey(&self) -> Result<Survey, Failure> {
         let mut state = self.lock();
-        if let Some(survey) = &state.survey {
+        // One that has ended and is still here was cut short with its runtime.
+        if let Some(survey) = state.survey.as_ref().filter(|survey| survey.peek().is_none()) {
             return Ok(survey.clone());
         }
         // None: the program is ending.

@@ -108,8 +108,9 @@ impl Link {
                 State::Up(connection) if connection.is_usable() => {
                     return Ok(Arc::clone(connection));
                 }
-                State::Connecting(attempt) => attempt.clone(),
-                State::Up(_) | State::Down => {
+                State::Connecting(attempt) if attempt.peek().is_none() => attempt.clone(),
+                // An attempt that has ended and is still here was cut short with its runtime.
+                State::Up(_) | State::Connecting(_) | State::Down => {
                     let attempt = tokio::spawn(self.clone().connect());
                     let attempt = attempt.map(|ended| ended.unwrap_or(Err(Failure::Lost)));
                     let attempt = attempt.boxed().shared();
