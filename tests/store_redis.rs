@@ -599,6 +599,36 @@ async fn tls_wants_an_authority_that_this_machine_trusts() {
 }
 
 #[test]
+fn an_outage_is_a_503_and_signs_nobody_out() {
+    let Some(mut redis) = server("an_outage_is_a_503_and_signs_nobody_out") else { return };
+    let settings = format!(
+        "SESSION_TYPE = \"redis\"\nSESSION_REDIS = \"{}\"\nSESSION_STORE_TIMEOUT = 1",
+        url(&redis)
+    );
+    let site = Site::new(&settings);
+    let server = site.serve();
+    let browser = server.signed_in();
+    let is_away = || {
+        let begin = std::time::Instant::now();
+        let answer = browser.get("/brief_introduction");
+        assert_eq!(answer.status, 503);
+        assert!(answer.header("Retry-After").is_some() && answer.header("Set-Cookie").is_none());
+        assert!(begin.elapsed() < Duration::from_millis(1500), "{:?}", begin.elapsed());
+    };
+    redis.hang();
+    is_away();
+    redis.go_on();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(browser.is_signed_in());
+    redis.kill();
+    is_away();
+    redis.restart();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(browser.is_signed_in());
+    assert!(!server.log().contains("session:"), "no key in the log");
+}
+
+#[test]
 fn the_documented_settings_are_taken() {
     let documented = servers::documented("redis");
     assert!(!documented.is_empty());
