@@ -208,13 +208,13 @@ impl Connection {
         let (multiplexed, driver) = match tls {
             None => {
                 let made = MultiplexedConnection::new_with_config(&info, stream, config).await;
-                let (multiplexed, driver) = made.map_err(Failure::of_connection)?;
+                let (multiplexed, driver) = made.map_err(|error| Failure::of_connection(&error))?;
                 (multiplexed, tokio::spawn(driver))
             }
             Some(tls) => {
                 let stream = tls.wrap(&address.host, stream).await.map_err(failed)?;
                 let made = MultiplexedConnection::new_with_config(&info, stream, config).await;
-                let (multiplexed, driver) = made.map_err(Failure::of_connection)?;
+                let (multiplexed, driver) = made.map_err(|error| Failure::of_connection(&error))?;
                 (multiplexed, tokio::spawn(driver))
             }
         };
@@ -270,7 +270,7 @@ impl Connection {
         let count = commands.len();
         let mut multiplexed = self.multiplexed.clone();
         let answers = multiplexed.send_packed_commands(commands, 0, count).await;
-        answers.map_err(Failure::of_connection)
+        answers.map_err(|error| Failure::of_connection(&error))
     }
 }
 

@@ -64,6 +64,19 @@ impl Servers {
         }
     }
 
+    /// The same for commands that may as well run twice: when the connection turns out to be lost
+    /// they are sent once more, on a new one.
+    pub async fn ask_again(
+        &self,
+        key: &StoreKey,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, Failure> {
+        match self.ask(key, commands).await {
+            Err(Failure::Lost) => self.ask(key, commands).await,
+            answers => answers,
+        }
+    }
+
     /// Every server that holds keys, by a name that is its own, in the order of the names.
     pub async fn primaries(&self) -> Result<Vec<(String, Link)>, Failure> {
         match self {
