@@ -2,6 +2,7 @@
 
 #![cfg(feature = "app")]
 
+mod servers;
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -159,6 +160,42 @@ fn a_visitor_of_both_stays_signed_in_through_files() {
             ("FLASK_SESSION_USE_SIGNER", signs),
         ];
         visit(&python, &settings, &json!({ "_permanent": true }));
+    }
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_redis() {
+    let test = "a_visitor_of_both_stays_signed_in_through_redis";
+    let Some(python) = python(test) else { return };
+    if has(servers::redis::is_here(), "Redis (Debian's redis-server and redis-tools)", test) {
+        let server = servers::redis::server();
+        let url = format!("redis://127.0.0.1:{}/0", server.port);
+        visit_in_each_format(&python, "redis", ("FLASK_SESSION_REDIS", &url));
+    }
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_memcached() {
+    let test = "a_visitor_of_both_stays_signed_in_through_memcached";
+    let Some(python) = python(test) else { return };
+    if has(servers::memcached::is_here(), "memcached (Debian's memcached)", test) {
+        let server = servers::memcached::server(&[]);
+        let address = format!("127.0.0.1:{}", server.port);
+        visit_in_each_format(&python, "memcached", ("FLASK_SESSION_MEMCACHED", &address));
+    }
+}
+
+/// Visits both with the records in either format.
+fn visit_in_each_format(python: &str, kind: &str, place: (&str, &str)) {
+    for format in ["msgpack", "json"] {
+        let settings = [
+            ("FLASK_SECRET_KEY", KEY),
+            ("FLASK_SESSION_TYPE", kind),
+            place,
+            ("FLASK_SESSION_HASH_IDS", "false"),
+            ("FLASK_SESSION_SERIALIZATION_FORMAT", format),
+        ];
+        visit(python, &settings, &json!({ "_permanent": true }));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The memcached store keeps every store's promises, and some of its own.
 
+#![cfg(feature = "app")]
+
 mod conformance;
 mod servers;
 mod support;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use dewar::session::store::{Replacement, Store, connect};
 use dewar::session::{SessionId, Settings, StoreKey};
 use rocket::figment::Figment;
+use rocket::figment::providers::{Format, Toml};
 use servers::{Service, memcached};
 use support::has;
 
@@ -278,5 +281,15 @@ async fn answers_that_are_not_memcacheds_are_errors_and_end_the_connection() {
         let failure = open(&[&at]).load(&key()).await.unwrap_err().to_string();
         assert!(!failure.contains("secrets"), "{failure}");
         peer.join().unwrap();
+    }
+}
+
+#[test]
+fn the_documented_settings_are_taken() {
+    let documented = servers::documented("memcached");
+    assert!(!documented.is_empty());
+    for text in documented {
+        let settings = Figment::from(Toml::string(&text));
+        assert!(connect(&Settings::from_figment(&settings).unwrap()).is_ok(), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -248,14 +248,17 @@ async fn a_touch_prolongs_and_never_revives(store: &dyn Store) {
 
 async fn an_expired_record_is_absent_at_once_and_a_live_one_never_early(store: &dyn Store) {
     let (short, long) = (key(), key());
+    let begin = Instant::now();
+    // A busy machine may be late to ask.
+    let is_due = |seconds| begin.elapsed() >= Duration::from_secs(seconds);
     store.create(&short, b"x", Duration::from_secs(1)).await.unwrap();
     store.create(&long, b"x", Duration::from_secs(3)).await.unwrap();
     sleep(700).await;
-    assert!(stored(store, &short).await.is_some(), "expired early");
+    assert!(stored(store, &short).await.is_some() || is_due(1), "expired early");
     sleep(1_400).await;
     assert_eq!(stored(store, &short).await, None, "served after its time");
     assert!(!store.replace(&short, b"x", &bytes(b"y")).await.unwrap());
-    assert!(stored(store, &long).await.is_some(), "expired early");
+    assert!(stored(store, &long).await.is_some() || is_due(3), "expired early");
     store.delete(&long).await.unwrap();
 }
 

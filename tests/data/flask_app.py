@@ -10,6 +10,14 @@ app.config.from_prefixed_env()
 if app.config.get("SESSION_TYPE", "cookie") != "cookie":
     import flask_session
 
+    if app.config["SESSION_TYPE"] == "redis":
+        import redis
+
+        app.config["SESSION_REDIS"] = redis.Redis.from_url(app.config["SESSION_REDIS"])
+    if app.config["SESSION_TYPE"] == "memcached":
+        import pymemcache
+
+        app.config["SESSION_MEMCACHED"] = pymemcache.Client(app.config["SESSION_MEMCACHED"])
     flask_session.Session(app)
 
 

@@ -25,8 +25,10 @@ from cachelib.file import FileSystemCache
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask_session.base import MsgSpecSerializer
+from flask_session.memcached import MemcachedSessionInterface
 from itsdangerous import BadSignature
 from markupsafe import Markup
+from pymemcache.client.hash import HashClient
 from werkzeug.http import http_date
 
 from flask_behaviours import behaviours, cookie_headers
@@ -427,8 +429,32 @@ def http_dates():
         yield {"unix": seconds, "http_date": http_date(dt.datetime.fromtimestamp(0, UTC) + dt.timedelta(seconds=seconds))}
 
 
+def memcached_exptime():
+    timeout = MemcachedSessionInterface._get_memcache_timeout
+    day = 24 * 3600
+    for lifetime in (-1, 0, 1, day, 30 * day - 1, 30 * day, 30 * day + 1, 31 * day, 400 * day):
+        for now in (0, NOW):
+            with mock.patch("flask_session.memcached.memcached.time.time", lambda: now + 0.9):
+                yield {"now": now, "lifetime": lifetime, "exptime": timeout(None, lifetime)}
+
+
+def memcached_servers():
+    """Which server pymemcache's HashClient takes for a key."""
+    rng = random.Random(4713)
+    for count in (1, 2, 3, 8):
+        servers = [f"10.0.0.{n}:11211" for n in range(count - 2)] + ["cache.example:11212", "::1:11211"]
+        servers = servers[:count]
+        pairs = [server.rsplit(":", 1) for server in servers]
+        client = HashClient([(host, int(port)) for host, port in pairs])
+        for _ in range(10 * count):
+            sid = base64.urlsafe_b64encode(rng.randbytes(32)).decode().rstrip("=")
+            key = f"session:{sid}"[: rng.randrange(1, 52)]
+            host, port = client._get_client(key).server
+            yield {"servers": servers, "key": key, "server": f"{host}:{port}"}
+
+
 def main():
-    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec", "cachelib")
+    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec", "cachelib", "pymemcache")
     vectors = {
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "cookies": list(cookies()),
@@ -436,6 +462,8 @@ def main():
         "record_decode": list(record_decode()),
         "signer": list(signer()),
         "http_date": list(http_dates()),
+        "memcached_exptime": list(memcached_exptime()),
+        "memcached_servers": list(memcached_servers()),
         "cookie_header": list(cookie_headers()),
         "behaviour": list(behaviours(NOW, at, tell)),
         "filesystem": filesystem(),

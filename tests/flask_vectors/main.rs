@@ -4,7 +4,7 @@
 //! The cases are in `tests/data/flask.json`, made by `tests/data/make_flask_vectors.py`;
 //! `DEWAR_VECTORS` names another file of the same form.
 
-#![cfg(feature = "filesystem")]
+#![cfg(feature = "app")]
 
 mod behaviour;
 mod differences;
@@ -18,7 +18,7 @@ use dewar::session::codec::{Format, json, msgpack, pickle, tagged};
 use dewar::session::settings::{FileHash, FileSettings};
 use dewar::session::signing::{self, ID_SALT, Rejected, SESSION_SALT, Signer};
 use dewar::session::store::filesystem::{CacheFile, file_name};
-use dewar::session::store::{FilesystemStore, Store};
+use dewar::session::store::{FilesystemStore, Store, memcached};
 use dewar::session::{BigInt, Map, StoreKey, Uuid, Value, cookie};
 use serde_json::Value as Json;
 
@@ -46,6 +46,8 @@ fn every_case_comes_out_as_it_did_in_python() {
                 counts.insert(kind, cases["files"].as_array().unwrap().len());
                 continue;
             }
+            "memcached_exptime" => memcached_exptime,
+            "memcached_servers" => memcached_servers,
             other => panic!("cases of the kind {other:?} are not read here"),
         };
         let cases = cases.as_array().expect(&kind);
@@ -303,4 +305,17 @@ fn cookie_header(case: &Json) {
     let (header, name) = (text(case, "header"), text(case, "name"));
     let value = cookie::parse(header).find(|(key, _)| *key == name).map(|(_, value)| value);
     assert_eq!(value.as_deref(), case["value"].as_str(), "{case}");
+}
+
+fn memcached_exptime(case: &Json) {
+    let number = |key: &str| case[key].as_i64().unwrap();
+    let exptime = memcached::exptime(number("now"), number("lifetime"));
+    assert_eq!(exptime, number("exptime"), "{case}");
+}
+
+fn memcached_servers(case: &Json) {
+    let servers: Vec<&str> =
+        case["servers"].as_array().unwrap().iter().map(|server| server.as_str().unwrap()).collect();
+    let index = memcached::node(servers.iter().copied(), text(case, "key")).unwrap();
+    assert_eq!(servers[index], text(case, "server"), "{case}");
 }

@@ -97,6 +97,15 @@ impl Drop for Service {
     }
 }
 
+/// The settings in `docs/stores.md` that are of this `SESSION_TYPE`.
+pub fn documented(kind: &str) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/stores.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let of_kind = format!("SESSION_TYPE = \"{kind}\"");
+    blocks.filter(|block| block.contains(&of_kind)).map(str::to_owned).collect()
+}
+
 /// A port of the loopback interface that nobody uses.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

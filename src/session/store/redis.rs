@@ -28,7 +28,8 @@ use url::Target;
 /// All requests share one connection to each server, on which commands go out as they come and
 /// answers come back in their order, so the number of connections does not grow with the load.
 /// One that is lost, or on which half of the time limit passes without an answer, is replaced on
-/// the next use. Nothing that may have been done is done again.
+/// the next use. What only reads, or is the same done twice, is then asked once more; a conditional
+/// write that may have been done is not.
 ///
 /// Conditional writes are scripts, which Redis runs one at a time. In a Cluster a move to another
 /// key takes two steps, as the keys may live on different servers: the new record is written where
@@ -169,7 +170,7 @@ impl Store for RedisStore {
         let mut commands = pipe();
         commands.cmd("GET").arg(key.as_str());
         commands.cmd("PTTL").arg(key.as_str());
-        let mut answers = self.servers.ask(key, &commands).await.map_err(failed("load"))?;
+        let mut answers = self.servers.ask_again(key, &commands).await.map_err(failed("load"))?;
         match (answers.pop(), answers.pop()) {
             (Some(pttl), Some(value)) => record(value, pttl).map_err(failed("load")),
             (other, _) => Err(failed("load")(unexpected(other))),
@@ -192,14 +193,14 @@ impl Store for RedisStore {
     async fn touch(&self, key: &StoreKey, ttl: Duration) -> Result<bool, Error> {
         let mut command = pipe();
         command.cmd("PEXPIRE").arg(key.as_str()).arg(milliseconds(ttl));
-        let mut answers = self.servers.ask(key, &command).await.map_err(failed("refresh"))?;
+        let mut answers = self.servers.ask_again(key, &command).await.map_err(failed("refresh"))?;
         Ok(integer(answers.pop()).map_err(failed("refresh"))? == 1)
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<(), Error> {
         let mut command = pipe();
         command.cmd("DEL").arg(key.as_str());
-        let mut answers = self.servers.ask(key, &command).await.map_err(failed("delete"))?;
+        let mut answers = self.servers.ask_again(key, &command).await.map_err(failed("delete"))?;
         integer(answers.pop()).map_err(failed("delete"))?;
         Ok(())
     }

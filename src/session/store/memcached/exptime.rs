@@ -21,7 +21,7 @@ pub fn exptime(now: i64, lifetime: i64) -> i64 {
 /// clock moves once a second, so that the first of its seconds may be over at once.
 pub fn of(ttl: Duration) -> i64 {
     let up = |duration: Duration| {
-        let seconds = duration.as_secs().saturating_add((duration.subsec_nanos() > 0).into());
+        let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
         i64::try_from(seconds).unwrap_or(i64::MAX)
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -15,7 +15,7 @@ use rocket::tokio::task::JoinSet;
 use rocket::tokio::time::timeout;
 
 use super::error::{Failure, integer, text, unexpected};
-use super::link::{ATTEMPT, Goal, Link};
+use super::link::{Goal, Link, longest_attempt};
 use super::tls::Tls;
 use super::url::{Address, Nodes, Place};
 
@@ -115,7 +115,7 @@ impl Cluster {
         let link = || {
             let Nodes { tls, login, .. } = self.0.nodes.clone();
             let address = address.clone();
-            let place = Place { address, tls, login, database: 0 };
+            let place = Place { address, tls, login, database: 0, sentinel: false };
             Link::new(Goal::Server { place, tls: self.0.tls.clone() }, self.0.limit)
         };
         self.lock().links.entry(address.clone()).or_insert_with(link).clone()
@@ -124,7 +124,8 @@ impl Cluster {
     /// Asks where the keys are. All who wait, wait for the same survey.
     fn survey(&self) -> Result<Survey, Failure> {
         let mut state = self.lock();
-        if let Some(survey) = &state.survey {
+        // One that has ended and is still here was cut short with its runtime.
+        if let Some(survey) = state.survey.as_ref().filter(|survey| survey.peek().is_none()) {
             return Ok(survey.clone());
         }
         // None: the program is ending.
@@ -137,7 +138,7 @@ impl Cluster {
     }
 
     async fn run_survey(self) -> Result<(), Failure> {
-        let found = match timeout(ATTEMPT.min(self.0.limit), self.find_ranges()).await {
+        let found = match timeout(longest_attempt(self.0.limit), self.find_ranges()).await {
             Ok(found) => found,
             Err(_) => Err(Failure::NoTopology("none in time".into())),
         };

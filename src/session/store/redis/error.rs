@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use redis::{RedisError, ServerError, Value};
+use redis::{ErrorKind, RedisError, ServerError, Value};
 
 use super::url::Address;
 
@@ -54,8 +54,11 @@ impl Failure {
     }
 
     /// What the client library says of a connection.
-    pub fn of_connection(_error: RedisError) -> Self {
-        Self::Lost
+    pub fn of_connection(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Parse => Self::Unexpected,
+            _ => Self::Lost,
+        }
     }
 
     fn of_server(error: &ServerError) -> Self {

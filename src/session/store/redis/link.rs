@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,20 +17,22 @@ use rocket::tokio::task::JoinHandle;
 use rocket::tokio::time::timeout;
 
 use super::error::{Failure, unexpected};
-use super::sentinel;
+use super::sentinel::Primary;
 use super::tls::Tls;
-use super::url::{Login, Place, Watched};
+use super::url::Place;
 
-/// The longest that an attempt to connect may take, so that the first one after an outage comes
-/// soon.
-pub const ATTEMPT: Duration = Duration::from_secs(1);
+/// The longest that an attempt to connect may take when callers wait for `limit`: short, so that
+/// the first one after an outage comes soon, and less than the limit, so that they hear why.
+pub fn longest_attempt(limit: Duration) -> Duration {
+    (limit * 4 / 5).min(Duration::from_secs(1))
+}
 
 /// Where the connection goes to.
 pub enum Goal {
     /// A server.
     Server { place: Place, tls: Option<Tls> },
     /// The primary that Sentinels name at the time.
-    Primary(Watched),
+    Primary(Primary),
 }
 
 /// The one connection to a server. Clones share it.
@@ -54,13 +57,16 @@ pub struct Connection {
     multiplexed: MultiplexedConnection,
     driver: JoinHandle<()>,
     last_answer: Mutex<Instant>,
+    /// Whether it goes to a server that is not to be asked any more, and what finds that out.
+    left: Arc<AtomicBool>,
+    watch: Option<JoinHandle<()>>,
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.goal {
             Goal::Server { place, .. } => write!(formatter, "Link({})", place.address),
-            Goal::Primary(watched) => write!(formatter, "Link({:?})", watched.name),
+            Goal::Primary(primary) => write!(formatter, "Link({:?})", primary.name),
         }
     }
 }
@@ -99,11 +105,12 @@ impl Link {
         let attempt = {
             let mut state = lock(&self.0.state);
             match &*state {
-                State::Up(connection) if !connection.driver.is_finished() => {
+                State::Up(connection) if connection.is_usable() => {
                     return Ok(Arc::clone(connection));
                 }
-                State::Connecting(attempt) => attempt.clone(),
-                State::Up(_) | State::Down => {
+                State::Connecting(attempt) if attempt.peek().is_none() => attempt.clone(),
+                // An attempt that has ended and is still here was cut short with its runtime.
+                State::Up(_) | State::Connecting(_) | State::Down => {
                     let attempt = tokio::spawn(self.clone().connect());
                     let attempt = attempt.map(|ended| ended.unwrap_or(Err(Failure::Lost)));
                     let attempt = attempt.boxed().shared();
@@ -116,7 +123,7 @@ impl Link {
     }
 
     async fn connect(self) -> Result<Arc<Connection>, Failure> {
-        let bound = ATTEMPT.min(self.0.limit);
+        let bound = longest_attempt(self.0.limit);
         let result = match timeout(bound, self.0.goal.connect()).await {
             Ok(result) => result.map(Arc::new),
             Err(_) => Err(self.0.goal.too_slow()),
@@ -165,14 +172,19 @@ impl Goal {
     async fn connect(&self) -> Result<Connection, Failure> {
         match self {
             Self::Server { place, tls } => Connection::open(place, tls.as_ref()).await,
-            Self::Primary(watched) => sentinel::connect_to_primary(watched).await,
+            Self::Primary(primary) => primary.connect().await,
         }
     }
 
     fn too_slow(&self) -> Failure {
-        let slow = io::Error::new(io::ErrorKind::TimedOut, "it does not answer");
         match self {
-            Self::Server { place, .. } => Failure::connect(&place.address, slow),
+            Self::Server { place, .. } => {
+                let slow = match place.tls {
+                    true => "it does not answer; one without TLS is reached by redis://",
+                    false => "it does not answer",
+                };
+                Failure::connect(&place.address, io::Error::other(slow))
+            }
             Self::Primary(_) => Failure::NoPrimary("none in time".into()),
         }
     }
@@ -196,34 +208,41 @@ impl Connection {
         let (multiplexed, driver) = match tls {
             None => {
                 let made = MultiplexedConnection::new_with_config(&info, stream, config).await;
-                let (multiplexed, driver) = made.map_err(Failure::of_connection)?;
+                let (multiplexed, driver) = made.map_err(|error| Failure::of_connection(&error))?;
                 (multiplexed, tokio::spawn(driver))
             }
             Some(tls) => {
                 let stream = tls.wrap(&address.host, stream).await.map_err(failed)?;
                 let made = MultiplexedConnection::new_with_config(&info, stream, config).await;
-                let (multiplexed, driver) = made.map_err(Failure::of_connection)?;
+                let (multiplexed, driver) = made.map_err(|error| Failure::of_connection(&error))?;
                 (multiplexed, tokio::spawn(driver))
             }
         };
-        let connection = Self { multiplexed, driver, last_answer: Mutex::new(Instant::now()) };
-        connection.sign_in(&place.login, place.database).await?;
-        Ok(connection)
+        let last_answer = Mutex::new(Instant::now());
+        let connection =
+            Self { multiplexed, driver, last_answer, left: Arc::default(), watch: None };
+        match connection.sign_in(place).await {
+            Ok(()) => Ok(connection),
+            Err(Failure::Lost) => Err(failed(io::Error::other(
+                "it says nothing and closes the connection; one with TLS is reached by rediss://",
+            ))),
+            Err(failure) => Err(failure),
+        }
     }
 
-    async fn sign_in(&self, login: &Login, database: u32) -> Result<(), Failure> {
+    async fn sign_in(&self, place: &Place) -> Result<(), Failure> {
         let mut commands = pipe();
-        if let Some(password) = &login.password {
+        if let Some(password) = &place.login.password {
             let auth = commands.cmd("AUTH");
-            login.user.iter().for_each(|user| {
+            place.login.user.iter().for_each(|user| {
                 auth.arg(user);
             });
             auth.arg(password);
         }
-        if database != 0 {
-            commands.cmd("SELECT").arg(database);
+        if place.database != 0 {
+            commands.cmd("SELECT").arg(place.database);
         }
-        let wanted = commands.len();
+        let wanted = if place.sentinel { 0 } else { commands.len() };
         // So that operators see whose connection it is. Some users may not; that is no harm.
         commands.cmd("CLIENT").arg("SETNAME").arg("dewar");
         let mut answers = self.ask(&commands).await?;
@@ -234,17 +253,32 @@ impl Connection {
         }
     }
 
+    /// Leaves the server when `watch` sets its flag.
+    pub fn leave_when<F>(&mut self, watch: impl FnOnce(Arc<AtomicBool>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.watch = Some(tokio::spawn(watch(Arc::clone(&self.left))));
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.driver.is_finished() && !self.left.load(Ordering::Relaxed)
+    }
+
     /// Sends commands together and gives the answer to each.
     pub async fn ask(&self, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         let count = commands.len();
         let mut multiplexed = self.multiplexed.clone();
         let answers = multiplexed.send_packed_commands(commands, 0, count).await;
-        answers.map_err(Failure::of_connection)
+        answers.map_err(|error| Failure::of_connection(&error))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
     }
 }

@@ -8,8 +8,9 @@ use redis::{Pipeline, Value};
 use super::cluster::Cluster;
 use super::error::Failure;
 use super::link::{Goal, Link};
+use super::sentinel::Primary;
 use super::tls::Tls;
-use super::url::Target;
+use super::url::{Place, Target, Watched};
 use crate::session::token::StoreKey;
 
 /// Where the keys are.
@@ -37,7 +38,17 @@ impl Servers {
                 let tls = tls(place.tls)?;
                 Self::One(Link::new(Goal::Server { place, tls }, limit))
             }
-            Target::Sentinel(watched) => Self::One(Link::new(Goal::Primary(watched), limit)),
+            Target::Sentinel(watched) => {
+                let Watched { sentinels, name, login, database } = watched;
+                let sentinel = |address| {
+                    let login = login.clone();
+                    let place = Place { address, tls: false, login, database: 0, sentinel: true };
+                    Link::new(Goal::Server { place, tls: None }, limit)
+                };
+                let sentinels = sentinels.into_iter().map(sentinel).collect();
+                let primary = Primary { sentinels, name, login, database };
+                Self::One(Link::new(Goal::Primary(primary), limit))
+            }
             Target::Cluster(nodes) => {
                 let tls = tls(nodes.tls)?;
                 Self::Cluster(Cluster::new(nodes, tls, limit))
@@ -50,6 +61,19 @@ impl Servers {
         match self {
             Self::One(link) => link.ask(commands).await,
             Self::Cluster(cluster) => cluster.ask(key.as_str().as_bytes(), commands).await,
+        }
+    }
+
+    /// The same for commands that may as well run twice: when the connection turns out to be lost
+    /// they are sent once more, on a new one.
+    pub async fn ask_again(
+        &self,
+        key: &StoreKey,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>, Failure> {
+        match self.ask(key, commands).await {
+            Err(Failure::Lost) => self.ask(key, commands).await,
+            answers => answers,
         }
     }
 

@@ -8,7 +8,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::error::Failure;
 
@@ -42,6 +42,17 @@ impl Tls {
     pub async fn wrap(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| io::Error::other("the host is neither a name nor an address"))?;
-        self.0.connect(name, stream).await
+        self.0.connect(name, stream).await.map_err(explained)
     }
+}
+
+fn explained(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    io::Error::other(match inner {
+        Some(rustls::Error::InvalidCertificate(_)) => format!(
+            "{error}; its authority must be in this machine's list, or in the file that \
+             SSL_CERT_FILE names"
+        ),
+        _ => format!("no TLS with it ({error}); one without TLS is reached by redis://"),
+    })
 }

@@ -42,6 +42,8 @@ pub struct Place {
     pub tls: bool,
     pub login: Login,
     pub database: u32,
+    /// Whether it is a Sentinel, which may want the same login or none.
+    pub sentinel: bool,
 }
 
 /// A primary that Sentinels watch over.
@@ -91,7 +93,8 @@ impl Target {
                     [address] => address.clone(),
                     _ => return Err(Failure::Url("names several servers, and must name one")),
                 };
-                Ok(Self::One(Place { address, tls, login, database: read_database(path)? }))
+                let database = read_database(path)?;
+                Ok(Self::One(Place { address, tls, login, database, sentinel: false }))
             }
             "redis+sentinel" => {
                 let (name, database) = path.split_once('/').unwrap_or((path, ""));
@@ -190,8 +193,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_url_is_read() {
-        let one =
-            |address, tls, login, database| Target::One(Place { address, tls, login, database });
+        let one = |address, tls, login, database| {
+            Target::One(Place { address, tls, login, database, sentinel: false })
+        };
         let nobody = Login::default;
         for (url, target) in [
             ("redis://localhost", one(at("localhost", 6379), false, nobody(), 0)),
