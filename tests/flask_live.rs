@@ -1,5 +1,6 @@
 //! A real Flask application and this layer side by side, one cookie between them.
 
+mod servers;
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -7,6 +8,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+use servers::mariadb::Mariadb;
+use servers::postgres::Postgres;
 use support::{Browser, Server, has};
 
 const KEY: &str = "the key that both of them know, and nobody else";
@@ -23,6 +26,8 @@ impl Flask {
         let mut child = Command::new(python)
             .arg(app)
             .envs(environment.iter().copied())
+            // Flask-Session calls some of its stores deprecated.
+            .env("PYTHONWARNINGS", "ignore")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -96,19 +101,18 @@ fn python(test: &str) -> Option<String> {
     python
 }
 
-#[test]
-fn a_visitor_of_both_stays_signed_in_whichever_writes() {
-    let Some(python) = python("a_visitor_of_both_stays_signed_in_whichever_writes") else { return };
-    let settings = [("FLASK_SECRET_KEY", KEY), ("FLASK_SESSION_TYPE", "cookie")];
-    let (flask, dewar) = (Flask::start(&python, &settings), playground(&settings));
+/// Visits both with the same settings. `fresh` is what a new session holds.
+fn visit(python: &str, settings: &[(&str, &str)], fresh: &Value) {
+    let (flask, dewar) = (Flask::start(python, settings), playground(settings));
     for (one, other) in [(At::Flask, At::Dewar), (At::Dewar, At::Flask)] {
         let visitor = Visitor::new(&flask, &dewar);
-        let everything = json!({
+        let mut everything = json!({
             "user": "gkf", "n": 41, "f": 1.5, "big": u64::MAX, "none": null, "yes": true,
             "text": "é 😀 \u{2028} \" \\ </script>", "list": [1, [2, {"a": []}]], "map": {" t": 1},
             "long": "x".repeat(1000),
         });
         visitor.ask(one, "POST", "/set", &everything);
+        everything.as_object_mut().unwrap().extend(fresh.as_object().unwrap().clone());
         assert_eq!(visitor.get(other), everything);
         visitor.post(other, "/increment/n");
         visitor.post(one, "/increment/n");
@@ -124,8 +128,68 @@ fn a_visitor_of_both_stays_signed_in_whichever_writes() {
         assert_eq!(visitor.ask(other, "GET", "/flashes", &Value::Null), json!([]));
         visitor.post(other, "/clear");
         assert!(visitor.flask.cookie.borrow().is_none(), "the cookie is removed for both");
-        assert_eq!(visitor.get(one), json!({}));
+        assert_eq!(visitor.get(one), *fresh);
     }
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_whichever_writes() {
+    let Some(python) = python("a_visitor_of_both_stays_signed_in_whichever_writes") else { return };
+    let settings = [("FLASK_SECRET_KEY", KEY), ("FLASK_SESSION_TYPE", "cookie")];
+    visit(&python, &settings, &json!({}));
+}
+
+/// In the table that each of them makes, the other finding it there.
+fn visit_through_sql(python: &str, url: &str, drop_table: impl Fn()) {
+    let settings = |format| {
+        [
+            ("FLASK_SECRET_KEY", KEY),
+            ("FLASK_SESSION_TYPE", "sqlalchemy"),
+            ("FLASK_SQLALCHEMY_DATABASE_URI", url),
+            ("FLASK_SESSION_SERIALIZATION_FORMAT", format),
+            ("FLASK_SESSION_HASH_IDS", "false"),
+        ]
+    };
+    for format in ["msgpack", "json"] {
+        // Flask-Session makes it when it starts, the playground when a session is first looked for.
+        visit(python, &settings(format), &json!({ "_permanent": true }));
+        drop_table();
+        let dewar = playground(&settings(format));
+        let first = dewar.browser();
+        let kind = [("Content-Type", "application/json")];
+        let set = br#"{"user":"gkf"}"#;
+        assert_eq!(first.send("POST", "/set", &kind, set).unwrap().status, 200);
+        drop(dewar);
+        visit(python, &settings(format), &json!({ "_permanent": true }));
+        drop_table();
+    }
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_postgresql() {
+    let test = "a_visitor_of_both_stays_signed_in_through_postgresql";
+    let (Some(python), Some(server)) = (python(test), Postgres::start(test, &[])) else { return };
+    visit_through_sql(&python, &server.url(), || drop(server.sql("DROP TABLE sessions")));
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_mariadb() {
+    let test = "a_visitor_of_both_stays_signed_in_through_mariadb";
+    let (Some(python), Some(server)) = (python(test), Mariadb::start(test)) else { return };
+    visit_through_sql(&python, &server.url(), || drop(server.sql("DROP TABLE sessions")));
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_a_sqlite_file() {
+    let test = "a_visitor_of_both_stays_signed_in_through_a_sqlite_file";
+    let Some(python) = python(test) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sessions.db");
+    let drop_table = || {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection.execute_batch("DROP TABLE sessions").unwrap();
+    };
+    visit_through_sql(&python, &format!("sqlite:///{}", file.display()), drop_table);
 }
 
 #[test]

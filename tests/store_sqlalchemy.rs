@@ -21,6 +21,9 @@ use rocket::tokio;
 use servers::mariadb::Mariadb;
 use servers::postgres::Postgres;
 
+/// Runs statements at a server, past the store.
+type Run<'a> = &'a (dyn Fn(&str) -> String + Sync);
+
 const LONG: Duration = Duration::from_secs(3600);
 
 fn key() -> StoreKey {

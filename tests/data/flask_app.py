@@ -7,6 +7,10 @@ from flask import Flask, flash, get_flashed_messages, jsonify, request, session
 
 app = Flask(__name__)
 app.config.from_prefixed_env()
+if app.config.get("SESSION_TYPE", "cookie") != "cookie":
+    import flask_session
+
+    flask_session.Session(app)
 
 
 @app.get("/get")

@@ -228,7 +228,7 @@ async fn a_locked_table_does_not_gather_connections_at_the_server() {
     };
     let in_postgres = "BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6)";
     let in_mariadb = "LOCK TABLES sessions WRITE; SELECT SLEEP(6)";
-    let engines: [(String, &(dyn Fn(&str) -> String + Sync), &str, &str); 2] = [
+    let engines: [(String, Run, &str, &str); 2] = [
         (
             postgres.url(),
             &|sql| postgres.sql(sql),

@@ -105,7 +105,7 @@ async fn a_row_without_expiry_is_no_session_and_makes_room_for_one() {
         rusqlite::Connection::open(&file).unwrap().execute_batch(sql).unwrap();
         String::new()
     };
-    let engines: [(String, &dyn Fn(&str) -> String); 3] = [
+    let engines: [(String, Run); 3] = [
         (postgres.url(), &|sql| postgres.sql(sql)),
         (mariadb.url(), &|sql| mariadb.sql(sql)),
         (sqlite(dir.path()), &in_file),
@@ -176,7 +176,7 @@ async fn a_table_that_goes_missing_is_an_error_and_not_an_empty_store() {
     let (Some(postgres), Some(mariadb)) = (Postgres::start(test, &[]), Mariadb::start(test)) else {
         return;
     };
-    let engines: [(String, &dyn Fn(&str) -> String); 2] =
+    let engines: [(String, Run); 2] =
         [(postgres.url(), &|sql| postgres.sql(sql)), (mariadb.url(), &|sql| mariadb.sql(sql))];
     for (url, run) in engines {
         let (store, key) = (open(&url), key());
