@@ -17,6 +17,7 @@ use std::time::Duration;
 use dewar::session::store::{Store, connect};
 use dewar::session::{SessionId, Settings, StoreKey};
 use rocket::figment::Figment;
+use rocket::figment::providers::{Format, Toml};
 use rocket::tokio;
 use servers::mariadb::Mariadb;
 use servers::postgres::Postgres;
@@ -154,4 +155,32 @@ fn what_a_store_shows_of_itself_is_where_it_is_and_no_password() {
         let shown = format!("{:?}", open(url));
         assert!(shown.contains("db.example") && !shown.contains("hunter2"), "{shown}");
     }
+}
+
+/// The configurations in `docs/stores.md`, with these servers in place of the examples'.
+#[rocket::async_test]
+async fn the_documented_configurations_work() {
+    let test = "the_documented_configurations_work";
+    let (Some(postgres), Some(mariadb)) = (Postgres::start(test, &[]), Mariadb::start(test)) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/stores.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let blocks = guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut count = 0;
+    for block in blocks.filter(|block| block.contains("\"sqlalchemy\"")) {
+        let block = block
+            .replace("db.example:5432", &postgres.address())
+            .replace("db.example:3306", &mariadb.address())
+            .replace("/var/lib/dewar", &dir.path().display().to_string());
+        let figment = Figment::from(Toml::string(&block).nested());
+        let store = connect(&Settings::from_figment(&figment).unwrap()).unwrap().unwrap();
+        assert!(store.create(&key(), b"x", LONG).await.unwrap(), "{block}");
+        count += 1;
+    }
+    assert_eq!(count, 3);
+    let in_postgres = postgres.sql("SELECT count(*) FROM sessions");
+    assert_eq!([in_postgres, mariadb.sql("SELECT count(*) FROM sessions")], ["1", "1"]);
+    assert!(dir.path().join("flask.db").exists());
 }

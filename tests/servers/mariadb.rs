@@ -48,7 +48,11 @@ impl Mariadb {
 
     /// The store's URL for it.
     pub fn url(&self) -> String {
-        format!("mysql+pymysql://dewar:secret@127.0.0.1:{}/dewar", self.service.port)
+        format!("mysql+pymysql://dewar:secret@{}/dewar", self.address())
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.service.port)
     }
 
     /// Runs statements as root and gives what they print.

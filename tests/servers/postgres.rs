@@ -48,7 +48,11 @@ impl Postgres {
 
     /// The store's URL for it.
     pub fn url(&self) -> String {
-        format!("postgresql+psycopg2://dewar:secret@127.0.0.1:{}/dewar", self.service.port)
+        format!("postgresql+psycopg2://dewar:secret@{}/dewar", self.address())
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.service.port)
     }
 
     pub fn dir(&self) -> &Path {

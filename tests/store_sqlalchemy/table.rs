@@ -44,6 +44,14 @@ async fn the_table_on_postgresql_is_as_sqlalchemy_makes_it() {
     // An account that may use the table need not be one that could make it.
     server.sql("ALTER DATABASE dewar OWNER TO postgres");
     assert!(open(&server.url()).create(&key, b"x", LONG).await.unwrap());
+    server.sql(
+        "CREATE ROLE other LOGIN PASSWORD 'secret'; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO other; \
+         GRANT USAGE ON SEQUENCE sessions_id_seq TO other",
+    );
+    let url = server.url().replace("dewar:secret", "other:secret");
+    assert!(open(&url).load(&key).await.unwrap().is_some());
+    assert!(open(&url).create(&self::key(), b"x", LONG).await.unwrap());
     let more = [("SESSION_SQLALCHEMY_TABLE", "other")];
     let refused = open_with(&server.url(), &more).ping().await.unwrap_err().to_string();
     assert!(refused.contains("permission denied for schema public"), "{refused}");
