@@ -14,7 +14,7 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dewar::session::store::{Store, connect};
+use dewar::session::store::{Replacement, Store, connect};
 use dewar::session::{SessionId, Settings, StoreKey};
 use rocket::figment::Figment;
 use rocket::figment::providers::{Format, Toml};
@@ -58,6 +58,7 @@ async fn it_conforms_on_postgresql() {
     let Some(server) = Postgres::start("it_conforms_on_postgresql", &[]) else { return };
     conformance::all(async || open(&server.url())).await;
     keys_of_another_prefix_are_left_alone(&*open(&server.url())).await;
+    a_session_that_many_change_at_once_takes_every_change(open(&server.url())).await;
 }
 
 #[rocket::async_test]
@@ -65,6 +66,7 @@ async fn it_conforms_on_mariadb() {
     let Some(server) = Mariadb::start("it_conforms_on_mariadb") else { return };
     conformance::all(async || open(&server.url())).await;
     keys_of_another_prefix_are_left_alone(&*open(&server.url())).await;
+    a_session_that_many_change_at_once_takes_every_change(open(&server.url())).await;
 }
 
 #[rocket::async_test]
@@ -72,6 +74,7 @@ async fn it_conforms_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     conformance::all(async || open(&sqlite(dir.path()))).await;
     keys_of_another_prefix_are_left_alone(&*open(&sqlite(dir.path()))).await;
+    a_session_that_many_change_at_once_takes_every_change(open(&sqlite(dir.path()))).await;
 }
 
 async fn keys_of_another_prefix_are_left_alone(store: &dyn Store) {
@@ -91,6 +94,30 @@ async fn keys_of_another_prefix_are_left_alone(store: &dyn Store) {
         assert_eq!(record.bytes, key.as_str().as_bytes());
         store.delete(key).await.unwrap();
     }
+}
+
+/// More than there are connections, each within the time limit.
+async fn a_session_that_many_change_at_once_takes_every_change(store: Arc<dyn Store>) {
+    let key = key();
+    store.create(&key, b"", LONG).await.unwrap();
+    let changes: Vec<_> = (0..48)
+        .map(|_| {
+            let (store, key) = (Arc::clone(&store), key.clone());
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    let longer = |seen: &[u8]| {
+                        Ok(Replacement::Bytes { bytes: [seen, b"x"].concat(), ttl: LONG })
+                    };
+                    assert!(store.update(&key, b"", Arc::new(longer)).await.unwrap());
+                }
+            })
+        })
+        .collect();
+    for change in changes {
+        change.await.unwrap();
+    }
+    assert_eq!(store.load(&key).await.unwrap().unwrap().bytes.len(), 48 * 5);
+    store.delete(&key).await.unwrap();
 }
 
 async fn processes_lose_nothing(test: &str, start: impl FnOnce() -> Option<String>) {

@@ -26,11 +26,13 @@ impl Mariadb {
         let service = Service::start("mariadbd", move |dir, port| {
             let data = dir.join("data");
             if !data.exists() {
-                prepare(&data);
+                prepare(dir, &data);
             }
             let mut command = Command::new(&program);
             command.args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1"]);
             command.arg(format!("--datadir={}", data.display()));
+            // Each removes what it takes for leftovers of its own.
+            command.arg(format!("--tmpdir={}", dir.display()));
             command.arg(format!("--socket={}", dir.join("socket").display()));
             command.arg(format!("--pid-file={}", dir.join("pid").display()));
             command.arg(format!("--port={port}"));
@@ -67,11 +69,12 @@ impl Mariadb {
     }
 }
 
-fn prepare(data: &Path) {
+fn prepare(dir: &Path, data: &Path) {
     let mut install = Command::new("mariadb-install-db");
     install.args(["--no-defaults", "--user=root", "--auth-root-authentication-method=normal"]);
     install.args(["--skip-test-db", "--skip-log-bin"]);
     install.arg(format!("--datadir={}", data.display()));
+    install.arg(format!("--tmpdir={}", dir.display()));
     let output = install.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

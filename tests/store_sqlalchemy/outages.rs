@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::*;
 use dewar::session::Error;
-use dewar::session::store::Replacement;
+use rocket::tokio::sync::{Mutex, MutexGuard};
 use rocket::tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(1);
@@ -14,14 +14,19 @@ const LIMIT: Duration = Duration::from_secs(1);
 struct Site {
     store: Arc<dyn Store>,
     key: StoreKey,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// These tests measure time, so they run one after another.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Site {
     async fn new(url: &str) -> Self {
+        let _alone = ALONE.lock().await;
         let store = open_with(url, &[("SESSION_STORE_TIMEOUT", "1s")]);
         let key = key();
         assert!(store.create(&key, b"here", LONG).await.unwrap());
-        Self { store, key }
+        Self { store, key, _alone }
     }
 
     fn unchanged(&self) -> Replacement {

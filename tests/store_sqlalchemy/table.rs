@@ -1,7 +1,6 @@
 //! The table is Flask-Session's, whoever made it.
 
 use super::*;
-use dewar::session::store::Replacement;
 
 async fn makes_one_table_from_many_places(url: &str) {
     let opened: Vec<_> = (0..8)
