@@ -5,8 +5,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use servers::mariadb::{self, Mariadb};
-use servers::postgres::{self, Postgres};
+use servers::mariadb::Mariadb;
+use servers::postgres::Postgres;
 use servers::{memcached, redis};
 use support::{Answer, Browser, Server, Site, has};
 
@@ -141,11 +141,7 @@ fn memcached_may_hang() {
 #[test]
 fn postgresql_may_hang_and_die() {
     let test = "postgresql_may_hang_and_die";
-    let programs = postgres::programs();
-    if !has(programs.is_some(), "PostgreSQL (Debian's postgresql)", test) {
-        return;
-    }
-    let mut store = Postgres::start(&programs.unwrap());
+    let Some(mut store) = Postgres::start(test, &[]) else { return };
     let stage =
         Stage::new(&format!("SESSION_TYPE = 'sqlalchemy'\nSESSION_SQLALCHEMY = '{}'", store.url()));
     store.hang();
@@ -161,11 +157,7 @@ fn postgresql_may_hang_and_die() {
 #[test]
 fn mariadb_may_hang_and_die() {
     let test = "mariadb_may_hang_and_die";
-    let program = mariadb::program();
-    if !has(program.is_some(), "MariaDB (Debian's mariadb-server)", test) {
-        return;
-    }
-    let mut store = Mariadb::start(&program.unwrap());
+    let Some(mut store) = Mariadb::start(test) else { return };
     let stage =
         Stage::new(&format!("SESSION_TYPE = 'sqlalchemy'\nSESSION_SQLALCHEMY = '{}'", store.url()));
     store.service.hang();

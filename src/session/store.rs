@@ -141,21 +141,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The provided method replaces, reloads and merges again, a bounded number of times
     /// ([`Error::Contention`]). A store that can run `merge` inside a transaction does better.
     async fn update(&self, key: &StoreKey, expected: &[u8], merge: Merge) -> Result<bool, Error> {
-        let mut seen = expected.to_vec();
-        for attempt in 0..64 {
-            if self.replace(key, &seen, &merge(&seen)?).await? {
-                return Ok(true);
-            }
-            if attempt > 2 {
-                let jitter = rand::random_range(0..1_000 << attempt.min(6));
-                rocket::tokio::time::sleep(Duration::from_micros(jitter)).await;
-            }
-            match self.load(key).await? {
-                Some(record) => seen = record.bytes,
-                None => return Ok(false),
-            }
-        }
-        Err(Error::Contention)
+        update_by_replacing(self, key, expected, merge).await
     }
 
     /// Gives the live record under `key` a new time to live; false when there is none.
@@ -182,6 +168,30 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Answers when the store can be read. Used by health checks.
     async fn ping(&self) -> Result<(), Error>;
+}
+
+/// [`Store::update`] by trying to replace what was seen, and looking again.
+async fn update_by_replacing<S: Store + ?Sized>(
+    store: &S,
+    key: &StoreKey,
+    expected: &[u8],
+    merge: Merge,
+) -> Result<bool, Error> {
+    let mut seen = expected.to_vec();
+    for attempt in 0..64 {
+        if store.replace(key, &seen, &merge(&seen)?).await? {
+            return Ok(true);
+        }
+        if attempt > 2 {
+            let jitter = rand::random_range(0..1_000 << attempt.min(6));
+            rocket::tokio::time::sleep(Duration::from_micros(jitter)).await;
+        }
+        match store.load(key).await? {
+            Some(record) => seen = record.bytes,
+            None => return Ok(false),
+        }
+    }
+    Err(Error::Contention)
 }
 
 /// Opens the store that the settings name; `None` where sessions live in cookies. A store on the

@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import pathlib
@@ -18,14 +19,18 @@ import random
 import string
 import tempfile
 import uuid
+import warnings
 from unittest import mock
 
 import itsdangerous
+import sqlalchemy
 from cachelib.file import FileSystemCache
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask_session.base import MsgSpecSerializer
 from flask_session.memcached import MemcachedSessionInterface
+from flask_session.sqlalchemy import SqlAlchemySessionInterface
+from flask_sqlalchemy import SQLAlchemy
 from itsdangerous import BadSignature
 from markupsafe import Markup
 from pymemcache.client.hash import HashClient
@@ -453,14 +458,49 @@ def memcached_servers():
             yield {"servers": servers, "key": key, "server": f"{host}:{port}"}
 
 
+def sqlalchemy_rows():
+    """Rows that Flask-Session writes to a SQLite file, by a clock that says the time."""
+    lifetimes = (1, 60, DAYS_31)
+    times = (
+        dt.datetime(2024, 5, 6, 7, 8, 9),
+        dt.datetime(2024, 5, 6, 7, 8, 9, 500),
+        dt.datetime(2024, 2, 28, 23, 59, 59, 999999),
+        dt.datetime(1999, 12, 31, 23, 59, 59, 1),
+        dt.datetime(2099, 12, 31, 12, 0, 0, 123456),
+    )
+    with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        app = Flask("vectors")
+        app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{directory}/sessions.db"
+        made = SqlAlchemySessionInterface(app, SQLAlchemy(app))
+        with app.app_context():
+            for number, (time, lifetime) in enumerate(itertools.product(times, lifetimes)):
+                session_id = f"session:{number}"
+                with mock.patch("flask_session.sqlalchemy.sqlalchemy.datetime") as clock:
+                    clock.utcnow.return_value = time
+                    made._upsert_session(dt.timedelta(seconds=lifetime), {"n": number}, session_id)
+                row = made.client.session.execute(
+                    sqlalchemy.text("SELECT data, CAST(expiry AS TEXT) FROM sessions WHERE session_id = :id"),
+                    {"id": session_id},
+                ).one()
+                yield {
+                    "session_id": session_id,
+                    "data": b64(row[0]),
+                    "utcnow": time.isoformat(),
+                    "lifetime": lifetime,
+                    "expiry_sqlite_text": row[1],
+                }
+
+
 def main():
-    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec", "cachelib", "pymemcache")
+    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec", "cachelib", "pymemcache", "SQLAlchemy")
     vectors = {
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "cookies": list(cookies()),
         "records": list(records()),
         "record_decode": list(record_decode()),
         "signer": list(signer()),
+        "sqlalchemy_rows": list(sqlalchemy_rows()),
         "http_date": list(http_dates()),
         "memcached_exptime": list(memcached_exptime()),
         "memcached_servers": list(memcached_servers()),

@@ -10,7 +10,7 @@ mod behaviour;
 mod differences;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ use dewar::session::codec::{Format, json, msgpack, pickle, tagged};
 use dewar::session::settings::{FileHash, FileSettings};
 use dewar::session::signing::{self, ID_SALT, Rejected, SESSION_SALT, Signer};
 use dewar::session::store::filesystem::{CacheFile, file_name};
-use dewar::session::store::{FilesystemStore, Store, memcached};
+use dewar::session::store::{FilesystemStore, Store, expiry_text, memcached};
 use dewar::session::{BigInt, Map, StoreKey, Uuid, Value, cookie};
 use serde_json::Value as Json;
 
@@ -48,6 +48,7 @@ fn every_case_comes_out_as_it_did_in_python() {
             }
             "memcached_exptime" => memcached_exptime,
             "memcached_servers" => memcached_servers,
+            "sqlalchemy_rows" => sqlalchemy_row,
             other => panic!("cases of the kind {other:?} are not read here"),
         };
         let cases = cases.as_array().expect(&kind);
@@ -297,6 +298,20 @@ fn http_date(case: &Json) {
     ]));
     let expected = format!(r#"{{"a":null,"d":{{" d":"{}"}}}}"#, text(case, "http_date"));
     assert_eq!(written.unwrap(), expected);
+}
+
+/// The expiry of a row in SQLite, and the record in it.
+fn sqlalchemy_row(case: &Json) {
+    let Some(Value::Timestamp { seconds, nanoseconds }) = moment(text(case, "utcnow"), "Z") else {
+        panic!("no time in {case}")
+    };
+    let lifetime = Duration::from_secs(case["lifetime"].as_u64().unwrap());
+    let now = Duration::new(seconds.try_into().unwrap(), nanoseconds);
+    let written = expiry_text(SystemTime::UNIX_EPOCH + now + lifetime);
+    assert_eq!(written, text(case, "expiry_sqlite_text"));
+    let data = STANDARD.decode(text(case, "data")).unwrap();
+    let read = msgpack::decode(&data).or_else(|_| json::decode(&data)).unwrap();
+    assert!(read.get("n").is_some(), "{case}");
 }
 
 /// How a `Cookie` header is read. Which of several session cookies counts is the session's affair:

@@ -12,11 +12,12 @@ mod statements;
 mod tls;
 mod url;
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
-use rocket::tokio::sync::OnceCell;
+use rocket::tokio::sync::{Mutex, OnceCell};
 
-use super::{Cursor, Listed, Page, Record, Replacement, Store};
+use super::{Cursor, Listed, Merge, Page, Record, Replacement, Store, update_by_replacing};
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use engine::{Engine, Failure, Row, Values};
@@ -24,6 +25,8 @@ use statements::{Dialect, Statement, Statements};
 use url::Url;
 
 pub use sqlite::expiry_text;
+
+const TURNS: usize = 64;
 
 /// Sessions in the table that Flask-Session's `sqlalchemy` type keeps, shared with it both ways.
 ///
@@ -35,6 +38,9 @@ pub struct SqlalchemyStore {
     engine: Box<dyn Engine>,
     statements: Statements,
     table_is_there: OnceCell<()>,
+    /// Each is for the keys of one hash.
+    turns: [Mutex<()>; TURNS],
+    hash: RandomState,
 }
 
 impl SqlalchemyStore {
@@ -62,6 +68,8 @@ impl SqlalchemyStore {
             engine: engine.map_err(|error| Error::store("open", error))?,
             statements: Statements::new(url.dialect, table, schema),
             table_is_there: OnceCell::new(),
+            turns: std::array::from_fn(|_| Mutex::new(())),
+            hash: RandomState::new(),
         })
     }
 
@@ -161,6 +169,14 @@ impl Store for SqlalchemyStore {
             }
         };
         replaced.map_err(failed("save"))
+    }
+
+    /// Requests of this process for one session take turns, so that a busy one waits on this side
+    /// and not with every connection at the row's lock. Those of other processes are met as ever.
+    async fn update(&self, key: &StoreKey, expected: &[u8], merge: Merge) -> Result<bool, Error> {
+        let turn = self.hash.hash_one(key) % TURNS as u64;
+        let _turn = self.turns[usize::try_from(turn).unwrap_or(0)].lock().await;
+        update_by_replacing(self, key, expected, merge).await
     }
 
     async fn touch(&self, key: &StoreKey, ttl: Duration) -> Result<bool, Error> {

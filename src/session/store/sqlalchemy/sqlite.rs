@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rusqlite::params_from_iter;
 use rusqlite::types::{Value as Column, ValueRef};
-use rusqlite::{ErrorCode, params_from_iter};
 
 use super::engine::{Engine, Failure, Row, Value, Values};
 use super::statements::{Name, Statement};
@@ -45,6 +45,7 @@ impl Engine for Sqlite {
         let query = move |connection: &rusqlite::Connection| {
             let mut prepared = connection.prepare_cached(&text)?;
             let rows = prepared.query_map(params_from_iter(columns()), |row| {
+                let now = SystemTime::now();
                 let bytes = |column| match row.get_ref(column)? {
                     ValueRef::Null => Ok(&[][..]),
                     other => other.as_bytes().map_err(rusqlite::Error::from),
@@ -53,7 +54,10 @@ impl Engine for Sqlite {
                     id: row.get(0)?,
                     key: row.get(1)?,
                     data: bytes(2)?.to_vec(),
-                    left: std::str::from_utf8(bytes(3)?).ok().and_then(left),
+                    left: std::str::from_utf8(bytes(3)?)
+                        .ok()
+                        .and_then(time)
+                        .and_then(|end| end.duration_since(now).ok()),
                 })
             })?;
             rows.collect()
@@ -72,11 +76,7 @@ impl Engine for Sqlite {
             connection.prepare_cached(&text)?.execute(params_from_iter(columns()))
         });
         match changed.await {
-            Err(Error::Sqlite { source, .. })
-                if source.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>
-            {
-                Ok(0)
-            }
+            Err(Error::Sqlite { source, .. }) if is_double(&source) => Ok(0),
             changed => Ok(changed?),
         }
     }
@@ -85,6 +85,11 @@ impl Engine for Sqlite {
         let text = statements.to_owned();
         Ok(self.database.write(move |connection| connection.execute_batch(&text)).await?)
     }
+}
+
+fn is_double(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
 }
 
 /// The statement's parameters, each time anew: the clock is read when the statement runs.
@@ -120,13 +125,39 @@ pub fn expiry_text(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{fraction:06}")
 }
 
-/// How long it is until then; `None` for what is no time or has passed.
-fn left(expiry: &str) -> Option<Duration> {
+/// The time that such a text tells. Python reads one without a fraction too.
+fn time(expiry: &str) -> Option<SystemTime> {
     let number = |range: std::ops::Range<usize>| expiry.get(range)?.parse::<u32>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let second_of_day = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
     let seconds = to_unix(year.into(), month.into(), day.into(), second_of_day.into());
     let fraction = Duration::from_micros(number(20..26).unwrap_or(0).into());
-    let time = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).ok()?) + fraction;
-    time.duration_since(SystemTime::now()).ok()
+    Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).ok()?) + fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_reads_back_to_the_microsecond() {
+        for microseconds in [0, 1, 999_999, 1_714_979_289_000_500, 32_503_679_999_999_999] {
+            let end = UNIX_EPOCH + Duration::from_micros(microseconds);
+            assert_eq!(time(&expiry_text(end)), Some(end));
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_none() {
+        for text in ["", "never", "2999-05-06", "1066-10-14 09:00:00", &"é".repeat(20)] {
+            assert_eq!(time(text), None, "{text}");
+        }
+        assert_eq!(time("1970-01-02 00:00:01"), Some(UNIX_EPOCH + Duration::from_secs(86_401)));
+    }
+
+    #[test]
+    fn what_is_finer_than_a_microsecond_is_rounded_up() {
+        let time = UNIX_EPOCH + Duration::from_nanos(1_999_999_001);
+        assert_eq!(expiry_text(time), "1970-01-01 00:00:02.000000");
+    }
 }
