@@ -7,8 +7,10 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use dewar::session::store::{Replacement, Store};
 use dewar::session::{SessionId, StoreKey};
 
@@ -246,14 +248,17 @@ async fn a_touch_prolongs_and_never_revives(store: &dyn Store) {
 
 async fn an_expired_record_is_absent_at_once_and_a_live_one_never_early(store: &dyn Store) {
     let (short, long) = (key(), key());
+    let begin = Instant::now();
+    // A busy machine may be late to ask.
+    let is_due = |seconds| begin.elapsed() >= Duration::from_secs(seconds);
     store.create(&short, b"x", Duration::from_secs(1)).await.unwrap();
     store.create(&long, b"x", Duration::from_secs(3)).await.unwrap();
     sleep(700).await;
-    assert!(stored(store, &short).await.is_some(), "expired early");
+    assert!(stored(store, &short).await.is_some() || is_due(1), "expired early");
     sleep(1_400).await;
     assert_eq!(stored(store, &short).await, None, "served after its time");
     assert!(!store.replace(&short, b"x", &bytes(b"y")).await.unwrap());
-    assert!(stored(store, &long).await.is_some(), "expired early");
+    assert!(stored(store, &long).await.is_some() || is_due(3), "expired early");
     store.delete(&long).await.unwrap();
 }
 
@@ -329,4 +334,18 @@ async fn what_was_written_is_there_for_another_connection(store: &dyn Store, oth
 
 async fn sleep(milliseconds: u64) {
     rocket::tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}
+
+/// Records as Flask-Session writes them, in either format, from `tests/data/flask.json`.
+pub fn flask_records() -> Vec<Vec<u8>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/flask.json");
+    let vectors: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let records = vectors["records"].as_array().unwrap().iter().flat_map(|case| {
+        let packed = case["msgpack"].as_str().map(|text| STANDARD.decode(text).unwrap());
+        [packed, case["json"].as_str().map(|text| text.as_bytes().to_vec())]
+    });
+    let records: Vec<_> = records.flatten().collect();
+    assert!(records.len() > 50);
+    records
 }

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Makes the command that starts a server from a directory for its data and a port.
-type StartCommand = dyn Fn(&Path, u16) -> Command + Send + Sync;
+/// Makes the command from a directory for data and a port.
+type Start = dyn Fn(&Path, u16) -> Command + Send + Sync;
 
 /// A server that can be stopped, hung, killed and started again on its port and its data.
 pub struct Service {
     program: &'static str,
-    command: Box<StartCommand>,
+    command: Box<Start>,
     child: Option<Child>,
     pub port: u16,
     dir: TempDir,
@@ -92,6 +92,15 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The settings in `docs/stores.md` that are of this `SESSION_TYPE`.
+pub fn documented(kind: &str) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/stores.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let of_kind = format!("SESSION_TYPE = \"{kind}\"");
+    blocks.filter(|block| block.contains(&of_kind)).map(str::to_owned).collect()
 }
 
 /// A port of the loopback interface that nobody uses.
