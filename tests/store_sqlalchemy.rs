@@ -1,6 +1,8 @@
 //! The store `sqlalchemy` keeps every store's promises on PostgreSQL, MariaDB and SQLite, and some
 //! of its own.
 
+#![cfg(feature = "app")]
+
 mod conformance;
 #[path = "store_sqlalchemy/outages.rs"]
 mod outages;
@@ -58,6 +60,7 @@ async fn it_conforms_on_postgresql() {
     let Some(server) = Postgres::start("it_conforms_on_postgresql", &[]) else { return };
     conformance::all(async || open(&server.url())).await;
     keys_of_another_prefix_are_left_alone(&*open(&server.url())).await;
+    every_record_comes_back(&*open(&server.url())).await;
     a_session_that_many_change_at_once_takes_every_change(open(&server.url())).await;
 }
 
@@ -66,6 +69,7 @@ async fn it_conforms_on_mariadb() {
     let Some(server) = Mariadb::start("it_conforms_on_mariadb") else { return };
     conformance::all(async || open(&server.url())).await;
     keys_of_another_prefix_are_left_alone(&*open(&server.url())).await;
+    every_record_comes_back(&*open(&server.url())).await;
     a_session_that_many_change_at_once_takes_every_change(open(&server.url())).await;
 }
 
@@ -74,6 +78,7 @@ async fn it_conforms_on_sqlite() {
     let dir = tempfile::tempdir().unwrap();
     conformance::all(async || open(&sqlite(dir.path()))).await;
     keys_of_another_prefix_are_left_alone(&*open(&sqlite(dir.path()))).await;
+    every_record_comes_back(&*open(&sqlite(dir.path()))).await;
     a_session_that_many_change_at_once_takes_every_change(open(&sqlite(dir.path()))).await;
 }
 
@@ -118,6 +123,16 @@ async fn a_session_that_many_change_at_once_takes_every_change(store: Arc<dyn St
     }
     assert_eq!(store.load(&key).await.unwrap().unwrap().bytes.len(), 48 * 5);
     store.delete(&key).await.unwrap();
+}
+
+/// As Flask-Session writes them, in either format.
+async fn every_record_comes_back(store: &dyn Store) {
+    for record in conformance::flask_records() {
+        let key = key();
+        assert!(store.create(&key, &record, LONG).await.unwrap());
+        assert_eq!(store.load(&key).await.unwrap().unwrap().bytes, record);
+        assert!(store.replace(&key, &record, &Replacement::Removed).await.unwrap());
+    }
 }
 
 async fn processes_lose_nothing(test: &str, start: impl FnOnce() -> Option<String>) {
@@ -192,11 +207,8 @@ async fn the_documented_configurations_work() {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/stores.md");
-    let guide = std::fs::read_to_string(guide).unwrap();
-    let blocks = guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let mut count = 0;
-    for block in blocks.filter(|block| block.contains("\"sqlalchemy\"")) {
+    for block in servers::documented("sqlalchemy") {
         let block = block
             .replace("db.example:5432", &postgres.address())
             .replace("db.example:3306", &mariadb.address())

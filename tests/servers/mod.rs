@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Makes the command that starts a server from a directory for its data and a port.
-type StartCommand = dyn Fn(&Path, u16) -> Command + Send + Sync;
+/// Makes the command from a directory for data and a port.
+type Start = dyn Fn(&Path, u16) -> Command + Send + Sync;
 
 /// A server that can be stopped, hung, killed and started again on its port and its data.
 pub struct Service {
     program: &'static str,
-    command: Box<StartCommand>,
+    command: Box<Start>,
     child: Option<Child>,
     pub port: u16,
     dir: TempDir,

@@ -7,8 +7,13 @@ use super::*;
 use dewar::session::Error;
 use rocket::tokio::sync::{Mutex, MutexGuard};
 use rocket::tokio::time::timeout;
+use support::wait_for;
 
 const LIMIT: Duration = Duration::from_secs(1);
+
+/// How many connections the store has to the server.
+const IN_POSTGRES: &str = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'dewar'";
+const IN_MARIADB: &str = "SELECT count(*) FROM information_schema.processlist WHERE user = 'dewar'";
 
 /// Where a session lives that must outlive every outage.
 struct Site {
@@ -96,7 +101,13 @@ impl Site {
         results
     }
 
-    async fn survives_a_hang(&self, hang: impl Fn(), go_on: impl Fn()) {
+    /// `connections` counts those at the server.
+    async fn survives_a_hang(
+        &self,
+        hang: impl Fn(),
+        go_on: impl Fn(),
+        connections: impl Fn() -> String,
+    ) {
         // Connections that are in use, connections that are not.
         for result in self.many(50).await {
             result.1.unwrap();
@@ -112,6 +123,10 @@ impl Site {
         for result in self.many(200).await {
             result.1.unwrap();
         }
+        // The server notices one by one which connections were closed meanwhile.
+        wait_for("the connections to be 16 at most", || {
+            (connections().parse::<u32>().unwrap() <= 16).then_some(())
+        });
     }
 }
 
@@ -126,6 +141,10 @@ async fn postgresql_may_be_killed_and_started_again() {
         server.restart();
         site.is_back().await;
     }
+    // Nothing was asked while it was away.
+    server.kill();
+    server.restart();
+    site.is_back().await;
 }
 
 #[rocket::async_test]
@@ -139,6 +158,10 @@ async fn mariadb_may_be_killed_and_started_again() {
         server.service.restart();
         site.is_back().await;
     }
+    // Nothing was asked while it was away.
+    server.service.kill();
+    server.service.restart();
+    site.is_back().await;
 }
 
 #[rocket::async_test]
@@ -157,14 +180,16 @@ async fn postgresql_may_be_down_when_the_program_starts() {
 async fn postgresql_may_hang() {
     let Some(server) = Postgres::start("postgresql_may_hang", &[]) else { return };
     let site = Site::new(&server.url()).await;
-    site.survives_a_hang(|| server.hang(), || server.go_on()).await;
+    let connections = || server.sql(IN_POSTGRES);
+    site.survives_a_hang(|| server.hang(), || server.go_on(), connections).await;
 }
 
 #[rocket::async_test]
 async fn mariadb_may_hang() {
     let Some(server) = Mariadb::start("mariadb_may_hang") else { return };
     let site = Site::new(&server.url()).await;
-    site.survives_a_hang(|| server.service.hang(), || server.service.go_on()).await;
+    let connections = || server.sql(IN_MARIADB);
+    site.survives_a_hang(|| server.service.hang(), || server.service.go_on(), connections).await;
 }
 
 #[rocket::async_test]
@@ -234,18 +259,8 @@ async fn a_locked_table_does_not_gather_connections_at_the_server() {
     let in_postgres = "BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(6)";
     let in_mariadb = "LOCK TABLES sessions WRITE; SELECT SLEEP(6)";
     let engines: [(String, Run, &str, &str); 2] = [
-        (
-            postgres.url(),
-            &|sql| postgres.sql(sql),
-            in_postgres,
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'dewar'",
-        ),
-        (
-            mariadb.url(),
-            &|sql| mariadb.sql(sql),
-            in_mariadb,
-            "SELECT count(*) FROM information_schema.processlist WHERE user = 'dewar'",
-        ),
+        (postgres.url(), &|sql| postgres.sql(sql), in_postgres, IN_POSTGRES),
+        (mariadb.url(), &|sql| mariadb.sql(sql), in_mariadb, IN_MARIADB),
     ];
     for (url, run, lock, count) in engines {
         let site = Site::new(&url).await;

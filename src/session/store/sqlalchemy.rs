@@ -12,6 +12,7 @@ mod statements;
 mod tls;
 mod url;
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +34,6 @@ const TURNS: usize = 64;
 /// Every operation is one statement, but for a write where an expired record stands in the way.
 /// Whether a record has expired is told by the engine's clock in UTC (for SQLite, this machine's),
 /// as several nodes share it; one without an expiry counts as expired, as in Flask-Session.
-#[derive(Debug)]
 pub struct SqlalchemyStore {
     engine: Box<dyn Engine>,
     statements: Statements,
@@ -41,6 +41,13 @@ pub struct SqlalchemyStore {
     /// Each is for the keys of one hash.
     turns: [Mutex<()>; TURNS],
     hash: RandomState,
+}
+
+/// Shows where it is, nothing of the account.
+impl fmt::Debug for SqlalchemyStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("SqlalchemyStore").field(&self.engine).finish()
+    }
 }
 
 impl SqlalchemyStore {

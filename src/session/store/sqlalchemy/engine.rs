@@ -75,7 +75,9 @@ impl<'a> Values<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The table is missing.
-    #[error("the table of the sessions is missing; it is made when the program starts")]
+    #[error(
+        "the table of the sessions is missing: bring it back, or restart to begin with an empty one"
+    )]
     NoTable,
     /// The engine undid the statement because it was in another's way.
     #[error("{0}")]

@@ -10,6 +10,7 @@ use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts, Value as Column};
 use super::engine::{Engine, Failure, Row, Value, Values};
 use super::pool::{Lease, pool};
 use super::statements::Statement;
+use super::tls;
 use super::url::{Url, refused};
 
 /// A connection idle for longer is asked whether it is still one, as the server may have closed it.
@@ -168,7 +169,11 @@ fn options(url: &Url, limit: Duration) -> Result<Opts, Failure> {
                 .with_danger_accept_invalid_certs(true)
                 .with_danger_skip_domain_validation(true),
         ),
-        (Some("VERIFY_IDENTITY"), None) => Some(SslOpts::default()),
+        (Some("VERIFY_IDENTITY"), None) => {
+            let known = tls::authorities().into_iter();
+            let known = known.map(|authority| authority.to_vec().into()).collect();
+            Some(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(known))
+        }
         (None | Some("REQUIRED" | "VERIFY_IDENTITY"), Some(path)) => Some(
             SslOpts::default().with_disable_built_in_roots(true).with_root_certs(vec![path.into()]),
         ),

@@ -50,7 +50,7 @@ pub(super) fn mode(
 }
 
 /// A client that checks so much, against the authorities in the PEM file `sslrootcert` or, without
-/// one, Mozilla's.
+/// one, those that this machine knows.
 pub(super) fn client(check: Check, sslrootcert: Option<&str>) -> Result<ClientConfig, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Connection(format!("TLS: {error}"));
     let provider = Arc::new(ring::default_provider());
@@ -70,11 +70,18 @@ pub(super) fn client(check: Check, sslrootcert: Option<&str>) -> Result<ClientCo
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
+/// Those that this machine knows.
+pub(super) fn authorities() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
 fn roots(sslrootcert: Option<&str>) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     let Some(path) = sslrootcert.filter(|path| *path != "system") else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(roots);
+        roots.add_parsable_certificates(authorities());
+        let none =
+            "asks for a check, but this machine knows no authorities; name some by sslrootcert";
+        return if roots.is_empty() { Err(refused("sslmode", none)) } else { Ok(roots) };
     };
     let failed = |error: &dyn std::fmt::Display| {
         refused("sslrootcert", &format!("names {path:?}, which cannot be read: {error}"))
