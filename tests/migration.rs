@@ -1,12 +1,16 @@
 //! Sessions that move from one place to another, with nobody signed out.
 
 mod layer;
+mod servers;
 mod support;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use dewar::session::SessionId;
 use layer::{App, cookie_of};
-use support::{PASSWORD, Site, USER};
+use servers::redis;
+use support::{Browser, PASSWORD, Site, USER, has};
 
 /// The settings of a SQLite file whose ids are as Flask-Session has them.
 fn plain(path: &Path) -> String {
@@ -111,7 +115,7 @@ fn the_command_copies_sessions_again_and_again() {
     let told = |copied: u8, there: u8| serde_json::json!({ "copied": copied, "there": there, "ended": 0, "unreadable": 0 });
     assert_eq!(copy(&[]), told(5, 0));
     assert_eq!(copy(&[]), told(0, 5));
-    assert!(visitors.iter().all(support::Browser::is_signed_in));
+    assert!(visitors.iter().all(Browser::is_signed_in));
     let late = server.signed_in();
     let visitors = visitors.iter().chain([&late]);
     let cookies: Vec<_> =
@@ -123,7 +127,7 @@ fn the_command_copies_sessions_again_and_again() {
     site.configure("SESSION_SQLITE_PATH = 'new.db'");
     let server = site.serve();
     for cookie in cookies {
-        assert!(support::Browser::with_cookie(server.port, &cookie).is_signed_in());
+        assert!(Browser::with_cookie(server.port, &cookie).is_signed_in());
     }
 }
 
@@ -150,4 +154,97 @@ fn what_cannot_be_copied_is_told() {
     let (_, error) = site.fail(&["check"], b"");
     assert!(error.contains("SESSION_MIGRATE_FROM is wrong") && error.contains("SESSION_REDIS"));
     assert!(!error.contains(PASSWORD) && USER.len() == 3);
+}
+
+/// How many sessions the large move has, and how many visitors use theirs meanwhile.
+const MANY: usize = 10_000;
+const BUSY: usize = 24;
+
+#[test]
+fn ten_thousand_sessions_move_to_redis_under_load_and_nobody_is_signed_out() {
+    let test = "ten_thousand_sessions_move_to_redis_under_load_and_nobody_is_signed_out";
+    if !has(redis::is_here(), "Redis (Debian's redis-server and redis-tools)", test) {
+        return;
+    }
+    let store = redis::server();
+    let url = format!("redis://127.0.0.1:{}/0", store.port);
+    let site = Site::new("");
+    let cookies = fill(&site);
+    site.configure(&format!(
+        "SESSION_TYPE = 'redis'\nSESSION_REDIS = '{url}'\nSESSION_MIGRATE_FROM = 'sqlite'"
+    ));
+    let server = site.serve();
+    let moving = AtomicBool::new(true);
+    let (busy, idle) = cookies.split_at(BUSY);
+    std::thread::scope(|scope| {
+        // Each visits again and again, before and after their session moves; one in three signs
+        // out on the way.
+        let visitors: Vec<_> = busy
+            .iter()
+            .enumerate()
+            .map(|(number, cookie)| {
+                let (moving, server) = (&moving, &server);
+                scope.spawn(move || {
+                    let visitor = Browser::with_cookie(server.port, cookie);
+                    let signs_out = number % 3 == 0;
+                    let mut visits = 0;
+                    while moving.load(Ordering::SeqCst) || visits < 3 {
+                        assert!(visitor.is_signed_in(), "signed out after {visits} visits");
+                        visits += 1;
+                        if signs_out && visits == 3 {
+                            assert_eq!(visitor.post("/logout", &[]).status, 303);
+                            break;
+                        }
+                    }
+                    signs_out
+                })
+            })
+            .collect();
+        let told =
+            site.run(&["sessions", "copy", "--json", "--remove", "--from", "sqlite", "--to", &url]);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["unreadable"], 0);
+        moving.store(false, Ordering::SeqCst);
+        let signed_out: Vec<bool> =
+            visitors.into_iter().map(|visitor| visitor.join().unwrap()).collect();
+        for (cookie, signed_out) in busy.iter().zip(signed_out) {
+            let again = Browser::with_cookie(server.port, cookie);
+            assert_eq!(again.is_signed_in(), !signed_out, "a copy of the cookie");
+        }
+    });
+    drop(server);
+
+    // All have moved: the old place can go.
+    site.configure(&format!("SESSION_TYPE = 'redis'\nSESSION_REDIS = '{url}'"));
+    let server = site.serve();
+    for cookie in idle.iter().step_by(97) {
+        assert!(Browser::with_cookie(server.port, cookie).is_signed_in());
+    }
+    let live: usize = redis::ask(store.port, &["DBSIZE"]).trim().parse().unwrap();
+    let signed_out = (0..BUSY).filter(|number| number % 3 == 0).count();
+    assert_eq!(live, MANY - signed_out);
+}
+
+/// Puts many signed-in sessions into the site's database, as sign-ins would, and gives the cookies.
+fn fill(site: &Site) -> Vec<String> {
+    let server = site.serve();
+    let one = server.signed_in().cookie.borrow().clone().unwrap();
+    drop(server);
+    let first = SessionId::parse(one.strip_prefix("session=").unwrap()).unwrap();
+    let ids: Vec<String> = (1..MANY).map(|number| format!("{number:043}")).collect();
+    let mut connection = rusqlite::Connection::open(site.database()).unwrap();
+    let transaction = connection.transaction().unwrap();
+    for id in &ids {
+        let copied = transaction.execute(
+            "INSERT INTO sessions (id, data, expires) SELECT ?2, data, expires FROM sessions \
+             WHERE id = ?1",
+            [
+                first.store_key("session:", true).as_str(),
+                SessionId::parse(id).unwrap().store_key("session:", true).as_str(),
+            ],
+        );
+        assert_eq!(copied.unwrap(), 1);
+    }
+    transaction.commit().unwrap();
+    std::iter::once(one).chain(ids.into_iter().map(|id| format!("session={id}"))).collect()
 }
