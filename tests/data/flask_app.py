@@ -17,7 +17,10 @@ if app.config.get("SESSION_TYPE", "cookie") != "cookie":
     if app.config["SESSION_TYPE"] == "memcached":
         import pymemcache
 
-        app.config["SESSION_MEMCACHED"] = pymemcache.Client(app.config["SESSION_MEMCACHED"])
+        # By default it does not wait for a write, which may then land after a later one.
+        app.config["SESSION_MEMCACHED"] = pymemcache.Client(
+            app.config["SESSION_MEMCACHED"], default_noreply=False
+        )
     flask_session.Session(app)
 
 
