@@ -187,15 +187,19 @@ fn a_visitor_of_both_stays_signed_in_through_memcached() {
     }
 }
 
-/// Visits both with the records in either format.
+/// The forms of records, and whether ids are signed.
+const FORMS: [(&str, &str); 3] = [("msgpack", "false"), ("json", "false"), ("msgpack", "true")];
+
+/// Visits both with the records in either format, and with signed ids.
 fn visit_in_each_format(python: &str, kind: &str, place: (&str, &str)) {
-    for format in ["msgpack", "json"] {
+    for (format, signs) in FORMS {
         let settings = [
             ("FLASK_SECRET_KEY", KEY),
             ("FLASK_SESSION_TYPE", kind),
             place,
             ("FLASK_SESSION_HASH_IDS", "false"),
             ("FLASK_SESSION_SERIALIZATION_FORMAT", format),
+            ("FLASK_SESSION_USE_SIGNER", signs),
         ];
         visit(python, &settings, &json!({ "_permanent": true }));
     }
@@ -203,26 +207,27 @@ fn visit_in_each_format(python: &str, kind: &str, place: (&str, &str)) {
 
 /// In the table that each of them makes, the other finding it there.
 fn visit_through_sql(python: &str, url: &str, drop_table: impl Fn()) {
-    let settings = |format| {
+    let settings = |format, signs| {
         [
             ("FLASK_SECRET_KEY", KEY),
             ("FLASK_SESSION_TYPE", "sqlalchemy"),
             ("FLASK_SQLALCHEMY_DATABASE_URI", url),
             ("FLASK_SESSION_SERIALIZATION_FORMAT", format),
             ("FLASK_SESSION_HASH_IDS", "false"),
+            ("FLASK_SESSION_USE_SIGNER", signs),
         ]
     };
-    for format in ["msgpack", "json"] {
+    for (format, signs) in FORMS {
         // Flask-Session makes it when it starts, the playground when a session is first looked for.
-        visit(python, &settings(format), &json!({ "_permanent": true }));
+        visit(python, &settings(format, signs), &json!({ "_permanent": true }));
         drop_table();
-        let dewar = playground(&settings(format));
+        let dewar = playground(&settings(format, signs));
         let first = dewar.browser();
         let kind = [("Content-Type", "application/json")];
         let set = br#"{"user":"gkf"}"#;
         assert_eq!(first.send("POST", "/set", &kind, set).unwrap().status, 200);
         drop(dewar);
-        visit(python, &settings(format), &json!({ "_permanent": true }));
+        visit(python, &settings(format, signs), &json!({ "_permanent": true }));
         drop_table();
     }
 }
