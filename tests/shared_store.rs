@@ -2,7 +2,6 @@
 
 #![cfg(feature = "sqlite")]
 
-#[allow(dead_code)]
 mod layer;
 
 use std::time::Duration;

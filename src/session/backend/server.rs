@@ -111,7 +111,8 @@ impl Server {
 
     /// The cookie of a session that was written or refreshed.
     fn cookie(&self, id: &SessionId, values: &Map, modified: bool) -> CookieChange {
-        if !modified && !(is_permanent(values) && self.settings.refresh_each_request) {
+        let refreshed = is_permanent(values) && self.settings.refresh_each_request;
+        if !modified && !refreshed {
             return CookieChange::Keep;
         }
         let value = match &self.signer {
