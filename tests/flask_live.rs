@@ -2,6 +2,7 @@
 
 #![cfg(feature = "app")]
 
+mod servers;
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -17,6 +18,8 @@ use dewar::session::store::filesystem::file_name;
 use dewar::session::store::{FilesystemStore, Store};
 use dewar::session::{BigInt, Map, StoreKey, Value as SessionValue};
 use serde_json::{Value, json};
+use servers::mariadb::Mariadb;
+use servers::postgres::Postgres;
 use support::{Browser, Server, has};
 
 const KEY: &str = "the key that both of them know, and nobody else";
@@ -160,6 +163,59 @@ fn a_visitor_of_both_stays_signed_in_through_files() {
         ];
         visit(&python, &settings, &json!({ "_permanent": true }));
     }
+}
+
+/// In the table that each of them makes, the other finding it there.
+fn visit_through_sql(python: &str, url: &str, drop_table: impl Fn()) {
+    let settings = |format| {
+        [
+            ("FLASK_SECRET_KEY", KEY),
+            ("FLASK_SESSION_TYPE", "sqlalchemy"),
+            ("FLASK_SQLALCHEMY_DATABASE_URI", url),
+            ("FLASK_SESSION_SERIALIZATION_FORMAT", format),
+            ("FLASK_SESSION_HASH_IDS", "false"),
+        ]
+    };
+    for format in ["msgpack", "json"] {
+        // Flask-Session makes it when it starts, the playground when a session is first looked for.
+        visit(python, &settings(format), &json!({ "_permanent": true }));
+        drop_table();
+        let dewar = playground(&settings(format));
+        let first = dewar.browser();
+        let kind = [("Content-Type", "application/json")];
+        let set = br#"{"user":"gkf"}"#;
+        assert_eq!(first.send("POST", "/set", &kind, set).unwrap().status, 200);
+        drop(dewar);
+        visit(python, &settings(format), &json!({ "_permanent": true }));
+        drop_table();
+    }
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_postgresql() {
+    let test = "a_visitor_of_both_stays_signed_in_through_postgresql";
+    let (Some(python), Some(server)) = (python(test), Postgres::start(test, &[])) else { return };
+    visit_through_sql(&python, &server.url(), || drop(server.sql("DROP TABLE sessions")));
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_mariadb() {
+    let test = "a_visitor_of_both_stays_signed_in_through_mariadb";
+    let (Some(python), Some(server)) = (python(test), Mariadb::start(test)) else { return };
+    visit_through_sql(&python, &server.url(), || drop(server.sql("DROP TABLE sessions")));
+}
+
+#[test]
+fn a_visitor_of_both_stays_signed_in_through_a_sqlite_file() {
+    let test = "a_visitor_of_both_stays_signed_in_through_a_sqlite_file";
+    let Some(python) = python(test) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sessions.db");
+    let drop_table = || {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection.execute_batch("DROP TABLE sessions").unwrap();
+    };
+    visit_through_sql(&python, &format!("sqlite:///{}", file.display()), drop_table);
 }
 
 #[test]

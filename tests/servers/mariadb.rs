@@ -1,9 +1,10 @@
 //! A private MariaDB.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::{Service, find};
+use crate::support::has;
 
 /// Run at each start.
 const INIT: &str = "CREATE DATABASE IF NOT EXISTS dewar;
@@ -11,19 +12,17 @@ CREATE USER IF NOT EXISTS dewar@127.0.0.1 IDENTIFIED BY 'secret';
 GRANT ALL ON dewar.* TO dewar@127.0.0.1;
 ";
 
-/// The server, if this machine has one.
-pub fn program() -> Option<PathBuf> {
-    find("mariadbd")
-}
-
-/// MariaDB with the account and the database `dewar`.
+/// MariaDB, with TLS where a test has put `own.pem` and `own.key`, with the account and the database `dewar`.
 pub struct Mariadb {
     pub service: Service,
 }
 
 impl Mariadb {
-    pub fn start(program: &Path) -> Self {
-        let program = program.to_path_buf();
+    /// Starts one, if this machine has the program.
+    pub fn start(test: &str) -> Option<Self> {
+        let program = find("mariadbd");
+        has(program.is_some(), "MariaDB (Debian's mariadb-server)", test);
+        let program = program?;
         let service = Service::start("mariadbd", move |dir, port| {
             let data = dir.join("data");
             if !data.exists() {
@@ -38,9 +37,13 @@ impl Mariadb {
             let init = dir.join("init.sql");
             std::fs::write(&init, INIT).unwrap();
             command.arg(format!("--init-file={}", init.display()));
+            if dir.join("own.pem").exists() {
+                command.arg(format!("--ssl-cert={}", dir.join("own.pem").display()));
+                command.arg(format!("--ssl-key={}", dir.join("own.key").display()));
+            }
             command
         });
-        Self { service }
+        Some(Self { service })
     }
 
     /// The store's URL for it.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Service;
+use crate::support::{has, output_of};
 
 /// Where Debian keeps the newest version's programs.
-pub fn programs() -> Option<PathBuf> {
+fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
     let mut found: Vec<_> = versions
         .map(|version| version.path().join("bin"))
@@ -24,13 +25,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    pub fn start(programs: &Path) -> Self {
-        Self::start_with(programs, &[])
-    }
-
-    /// `settings` are such as `-c ssl=on`.
-    pub fn start_with(programs: &Path, settings: &'static [&'static str]) -> Self {
-        let dir = programs.to_path_buf();
+    /// Starts one, if this machine has the programs. `settings` are such as `-c`, `ssl=on`.
+    pub fn start(test: &str, settings: &'static [&'static str]) -> Option<Self> {
+        let programs = programs();
+        has(programs.is_some(), "PostgreSQL (Debian's postgresql)", test);
+        let programs = programs?;
+        let dir = programs.clone();
         let service = Service::start("postgres", move |data, port| {
             if !data.join("data").exists() {
                 prepare(&dir, data);
@@ -41,9 +41,9 @@ impl Postgres {
             command.arg(format!("unix_socket_directories={}", data.display())).args(settings);
             command
         });
-        let server = Self { service, programs: programs.into() };
+        let server = Self { service, programs };
         server.wait_until_it_answers();
-        server
+        Some(server)
     }
 
     /// The store's URL for it.
@@ -63,6 +63,7 @@ impl Postgres {
     fn try_sql(&self, statements: &str) -> Result<String, String> {
         let port = self.service.port.to_string();
         let mut command = Command::new(self.programs.join("psql"));
+        command.env("PGOPTIONS", "-c default_transaction_read_only=off");
         command.args(["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-XAtq"]);
         command.args(["-v", "ON_ERROR_STOP=1", "-c", statements, "dewar"]);
         let output = command.output().unwrap();
@@ -148,7 +149,7 @@ fn prepare(programs: &Path, dir: &Path) {
     }
     let data = dir.join("data");
     let run = |command: Command, input: &str| {
-        let output = crate::support::output_of(command, input.as_bytes());
+        let output = output_of(command, input.as_bytes());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     let mut initdb = unprivileged(&programs.join("initdb"));

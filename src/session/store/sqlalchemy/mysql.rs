@@ -139,16 +139,17 @@ fn options(url: &Url, limit: Duration) -> Result<Opts, Failure> {
         .init(vec![session])
         .client_found_rows(true)
         .prefer_socket(false);
-    let (mut mode, mut authority, mut host) = (None, None, true);
+    let (mut mode, mut authority) = (None, None);
     for (name, value) in &url.parameters {
         match (name.as_str(), value.as_str()) {
             // The driver's own is the one that holds everything.
             ("charset", _) => {}
             ("unix_socket", path) => builder = builder.socket(Some(path)),
             ("ssl_ca", path) => authority = Some(PathBuf::from(path)),
-            ("ssl_check_hostname", "true" | "True" | "1") => host = true,
-            ("ssl_check_hostname", "false" | "False" | "0") => host = false,
-            ("ssl_check_hostname", _) => return Err(refused(name, "must be true or false")),
+            ("ssl_check_hostname", "true" | "True" | "1") => {}
+            ("ssl_check_hostname", _) => {
+                return Err(refused(name, "must be true: the certificate's name is checked"));
+            }
             ("ssl_mode", text) => mode = Some(text.to_uppercase()),
             _ => {
                 return Err(refused(
@@ -159,26 +160,22 @@ fn options(url: &Url, limit: Duration) -> Result<Opts, Failure> {
             }
         }
     }
-    let tls = SslOpts::default();
-    let tls = match mode.as_deref() {
-        Some("DISABLED") => None,
-        None if authority.is_none() => None,
-        None => Some(tls.with_danger_skip_domain_validation(!host)),
-        Some("REQUIRED") if authority.is_none() => Some(
-            tls.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true),
+    // What is checked at all is checked in full: mysql_async cannot leave out the host's name.
+    let tls = match (mode.as_deref(), authority) {
+        (Some("DISABLED"), _) | (None, None) => None,
+        (Some("REQUIRED"), None) => Some(
+            SslOpts::default()
+                .with_danger_accept_invalid_certs(true)
+                .with_danger_skip_domain_validation(true),
         ),
-        Some("REQUIRED" | "VERIFY_CA") => Some(tls.with_danger_skip_domain_validation(true)),
-        Some("VERIFY_IDENTITY") => Some(tls),
-        Some(_) => {
-            let modes = "must be DISABLED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY";
+        (Some("VERIFY_IDENTITY"), None) => Some(SslOpts::default()),
+        (None | Some("REQUIRED" | "VERIFY_IDENTITY"), Some(path)) => Some(
+            SslOpts::default().with_disable_built_in_roots(true).with_root_certs(vec![path.into()]),
+        ),
+        (Some(_), _) => {
+            let modes = "must be DISABLED, REQUIRED or VERIFY_IDENTITY";
             return Err(refused("ssl_mode", modes));
         }
-    };
-    let tls = match (tls, authority) {
-        (Some(tls), Some(path)) => {
-            Some(tls.with_disable_built_in_roots(true).with_root_certs(vec![path.into()]))
-        }
-        (tls, _) => tls,
     };
     Ok(builder.ssl_opts(tls).into())
 }
