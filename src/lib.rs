@@ -5,6 +5,8 @@
 //! the crate is also the application behind the `dewar` command: [`rocket`](rocket()) builds it.
 
 pub mod session;
+#[cfg(feature = "sqlalchemy")]
+pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// Each part and the parts of this crate that it may import.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sqlite", &[]),
-    ("session", &["sqlite"]),
+    ("sql", &[]),
+    ("session", &["sql", "sqlite"]),
     ("db", &["sqlite"]),
     ("auth", &["session", "db", "sqlite"]),
     ("students", &["db", "sqlite"]),
