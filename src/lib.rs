@@ -64,7 +64,7 @@ mod app {
     /// When the configuration is wrong or the database cannot be used.
     pub fn rocket(figment: Figment) -> Result<Rocket<Build>, StartError> {
         let config = Config::from_figment(&figment)?;
-        let db = Db::open(&config.database)?;
+        let db = Db::open(&config.database, config.sessions.store_timeout)?;
         // Opened here so that a failure is reported once and in full.
         let sessions = Sessions::open(&figment)?;
         let templates = pages::templates(&config);

@@ -11,4 +11,4 @@ mod url;
 pub use error::Error;
 pub(crate) use pool::{Lease, pool};
 pub use postgresql::Postgresql;
-pub(crate) use url::{Url, refused};
+pub(crate) use url::{Url, refused, without_password};

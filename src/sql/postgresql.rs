@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Pool, RecyclingMethod};
 use rocket::http::RawStr;
+use rocket::tokio::time::timeout;
 use rustls::ClientConfig;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::pool::{Lease, pool};
@@ -22,6 +24,7 @@ const SOCKETS: &str = "/var/run/postgresql";
 pub struct Postgresql {
     pool: Pool,
     address: String,
+    limit: Duration,
 }
 
 /// Tells the address and no password.
@@ -43,7 +46,12 @@ impl Postgresql {
             "" => SOCKETS.into(),
             address => address.to_owned(),
         };
-        Ok(Self { pool: pool(manager)?, address })
+        Ok(Self { pool: pool(manager)?, address, limit })
+    }
+
+    /// `host:port`, or the directory of the server's socket.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Does `work` on a connection, which is kept for others unless it is of no more use.
@@ -61,6 +69,67 @@ impl Postgresql {
             Err(error) => Err(error),
         };
         lease.give_back(done)
+    }
+
+    /// [`run`](Self::run), ended with an error when the limit is over.
+    pub(crate) async fn run_in_time<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut ClientWrapper) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.in_time(self.run(work)).await
+    }
+
+    /// The rows of a query, within the limit.
+    pub(crate) async fn rows(
+        &self,
+        statement: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.run_in_time(async |client| {
+            let prepared = client.prepare_cached(statement).await?;
+            Ok(client.query(&prepared, values).await?)
+        })
+        .await
+    }
+
+    /// The first row of a query, within the limit.
+    pub(crate) async fn row(
+        &self,
+        statement: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.rows(statement, values).await?.into_iter().next())
+    }
+
+    /// How many rows a statement changed, within the limit.
+    pub(crate) async fn change(
+        &self,
+        statement: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        self.run_in_time(async |client| {
+            let prepared = client.prepare_cached(statement).await?;
+            Ok(client.execute(&prepared, values).await?)
+        })
+        .await
+    }
+
+    /// What `future` comes to, unless the limit is over first.
+    pub(crate) async fn in_time<T, E>(
+        &self,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        match timeout(self.limit, future).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Error::Connection(format!(
+                "PostgreSQL at {} does not answer within {} s",
+                self.address,
+                self.limit.as_secs_f64()
+            ))),
+        }
     }
 }
 

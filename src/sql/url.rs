@@ -39,3 +39,16 @@ impl<'u> Url<'u> {
 pub(crate) fn refused(parameter: &str, why: &str) -> Error {
     Error::Connection(format!("the URL's parameter {parameter:?} {why}"))
 }
+
+/// A URL, its password replaced by `…`.
+pub(crate) fn without_password(url: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let (user, place) = rest.rsplit_once('@')?;
+        let user = user.split(':').next()?;
+        Some(format!("{scheme}://{user}:…@{place}"))
+    };
+    let url = hidden().unwrap_or_else(|| url.to_owned());
+    // Some clients take the password after the question mark.
+    url.split('?').next().unwrap_or_default().to_owned()
+}
