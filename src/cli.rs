@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod cookie;
+mod database;
 mod demo;
 mod flask_config;
 mod generate;
@@ -80,10 +81,13 @@ enum Command {
     /// Look into Flask's session cookies, and make them
     #[command(subcommand, after_help = "Example: dewar cookie decode eyJhIjoxfQ.ZjiB2Q.6-gS…")]
     Cookie(cookie::Command),
-    /// Copy the database to a file, while the server runs
+    /// Move accounts and students between SQLite and PostgreSQL
+    #[command(subcommand, after_help = "Example: dewar database copy --to dewar.db")]
+    Database(database::Command),
+    /// Copy the SQLite database to a file, while the server runs
     #[command(after_help = "Example: dewar backup /var/backups/dewar.db")]
     Backup(backup::BackupArguments),
-    /// Put a backup in the place of the database, while the server runs
+    /// Put a backup in the place of the SQLite database, while the server runs
     #[command(after_help = "Example: dewar restore /var/backups/dewar.db --yes")]
     Restore(backup::RestoreArguments),
     /// Print a completion script
@@ -187,6 +191,7 @@ pub fn run() -> ExitCode {
         Command::Students(command) => block_on(students::run(&context, command)),
         Command::Sessions(command) => block_on(sessions::run(&context, command)),
         Command::Cookie(command) => cookie::run(&context, command),
+        Command::Database(command) => block_on(database::run(&context, command)),
         Command::Backup(arguments) => backup::backup(&context, &arguments),
         Command::Restore(arguments) => backup::restore(&context, &arguments),
         Command::Completions(arguments) => generate::completions(&arguments),

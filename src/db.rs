@@ -1,6 +1,7 @@
 //! The application's tables, in a SQLite file or on PostgreSQL, made and kept up to date by the
 //! embedded migrations.
 
+mod contents;
 mod location;
 mod postgresql;
 mod sqlite;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::sql::{self, Postgresql};
 use crate::sqlite::{self as file, Database};
 
+pub use contents::{Checksum, Contents};
 pub use location::Location;
 pub use sqlite::is_ours;
 

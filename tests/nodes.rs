@@ -3,6 +3,8 @@
 
 #[path = "nodes/commands.rs"]
 mod commands;
+#[path = "nodes/copying.rs"]
+mod copying;
 #[path = "nodes/pages.rs"]
 mod pages;
 mod servers;
