@@ -74,7 +74,7 @@ mod app {
             .manage(Accounts::new(&db))
             .manage(Students::new(&db))
             .manage(Passwords::default())
-            .manage(Throttle::default())
+            .manage(Throttle::new(&db))
             .manage(Live::new(config))
             .attach(sessions)
             .attach(templates);

@@ -9,6 +9,8 @@ mod copying;
 mod pages;
 mod servers;
 mod support;
+#[path = "nodes/throttle.rs"]
+mod throttle;
 
 use servers::postgres::Postgres;
 use support::{PASSWORD, Site, USER};

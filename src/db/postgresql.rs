@@ -14,6 +14,7 @@ use crate::sql::{self, Postgresql, Url};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgresql/0001_accounts.sql"),
     include_str!("../../migrations/postgresql/0002_students.sql"),
+    include_str!("../../migrations/postgresql/0003_sign_ins.sql"),
 ];
 
 /// Two nodes that start at once migrate one after the other: whoever holds this advisory lock. The
