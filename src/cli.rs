@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod cookie;
+mod database;
 mod demo;
 mod flask_config;
 mod generate;
@@ -19,12 +20,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use figment::Figment;
+use rocket::tokio::runtime::Builder;
 
 use crate::config::{self, Config, ConfigError};
 use crate::db::{self, Db};
 use crate::{StartError, logging, session};
 
-/// A login-protected student directory on one SQLite file.
+/// A login-protected student directory on a SQLite file or a PostgreSQL server.
 ///
 /// Without a command it serves. Settings come from Rocket.toml, from ROCKET_… variables for the
 /// server's own and from FLASK_… variables for Flask's; `dewar check` shows them all.
@@ -79,10 +81,13 @@ enum Command {
     /// Look into Flask's session cookies, and make them
     #[command(subcommand, after_help = "Example: dewar cookie decode eyJhIjoxfQ.ZjiB2Q.6-gS…")]
     Cookie(cookie::Command),
-    /// Copy the database to a file, while the server runs
+    /// Move accounts and students between SQLite and PostgreSQL
+    #[command(subcommand, after_help = "Example: dewar database copy --to dewar.db")]
+    Database(database::Command),
+    /// Copy the SQLite database to a file, while the server runs
     #[command(after_help = "Example: dewar backup /var/backups/dewar.db")]
     Backup(backup::BackupArguments),
-    /// Put a backup in the place of the database, while the server runs
+    /// Put a backup in the place of the SQLite database, while the server runs
     #[command(after_help = "Example: dewar restore /var/backups/dewar.db --yes")]
     Restore(backup::RestoreArguments),
     /// Print a completion script
@@ -161,8 +166,14 @@ impl Context {
     }
 
     fn db(&self) -> Result<Db, Failure> {
-        Ok(Db::open(&self.config()?.database)?)
+        let config = self.config()?;
+        Ok(Db::open(&config.database, config.sessions.store_timeout)?)
     }
+}
+
+/// Runs what waits for a database or a store.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
 /// Runs the command that the process was started with.
@@ -176,10 +187,11 @@ pub fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&context, &arguments),
         Command::Check => check::run(&context),
         Command::Key => generate::key(context.json),
-        Command::User(command) => user::run(&context, command),
-        Command::Students(command) => students::run(&context, command),
-        Command::Sessions(command) => sessions::run(&context, command),
+        Command::User(command) => block_on(user::run(&context, command)),
+        Command::Students(command) => block_on(students::run(&context, command)),
+        Command::Sessions(command) => block_on(sessions::run(&context, command)),
         Command::Cookie(command) => cookie::run(&context, command),
+        Command::Database(command) => block_on(database::run(&context, command)),
         Command::Backup(arguments) => backup::backup(&context, &arguments),
         Command::Restore(arguments) => backup::restore(&context, &arguments),
         Command::Completions(arguments) => generate::completions(&arguments),

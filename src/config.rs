@@ -16,8 +16,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use figment::value::Value;
 use rocket::data::{Limits, ToByteUnit};
 
+use crate::db::Location;
 use crate::session::Settings;
 use crate::session::settings::{self, Reader, SettingsError};
 
@@ -30,7 +32,10 @@ pub use urls::Urls;
 
 /// The settings of no other group, with what each does in a line.
 const KEYS: &[(&str, &str)] = &[
-    ("DATABASE", "the SQLite file of accounts, students and, by default, sessions"),
+    (
+        "DATABASE",
+        "of accounts, students and, by default, sessions: a SQLite file or postgresql://…",
+    ),
     ("GENDER_LABELS", "what to show in place of a stored gender"),
 ];
 
@@ -55,7 +60,7 @@ pub struct Config {
     /// The session layer's settings.
     pub sessions: Settings,
     /// `DATABASE`.
-    pub database: PathBuf,
+    pub database: Location,
     /// `GENDER_LABELS`.
     pub gender_labels: HashMap<String, String>,
     /// What requests may look like.
@@ -104,7 +109,7 @@ impl Config {
         let debug = reader.bool("DEBUG").unwrap_or(false);
         let config = Self {
             sessions: Settings::read(&mut reader),
-            database: reader.path("DATABASE").unwrap_or_else(|| "dewar.db".into()),
+            database: read_database(&mut reader),
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
             requests: Requests::read(&mut reader, debug),
             urls: Urls::read(&mut reader),
@@ -118,6 +123,19 @@ impl Config {
         rocket_config(figment)?;
         Ok(config)
     }
+}
+
+/// A URL of PostgreSQL's, or else a file.
+fn read_database(reader: &mut Reader) -> Location {
+    let key = "DATABASE";
+    let value = reader.value(key).and_then(Value::into_string);
+    let Some(location) = value.and_then(|text| Location::url(&text)) else {
+        return Location::File(reader.path(key).unwrap_or_else(|| "dewar.db".into()));
+    };
+    if let Some(problem) = location.problem() {
+        reader.refuse(key, format!("cannot be used: {problem}"));
+    }
+    location
 }
 
 /// Rocket's own settings.

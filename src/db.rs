@@ -1,18 +1,21 @@
-//! The application's tables in its SQLite file, made and kept up to date by the embedded
-//! migrations.
+//! The application's tables, in a SQLite file or on PostgreSQL, made and kept up to date by the
+//! embedded migrations.
 
-use std::path::{Path, PathBuf};
+mod contents;
+mod location;
+mod postgresql;
+mod sqlite;
+
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rusqlite::Connection;
+use crate::sql::{self, Postgresql};
+use crate::sqlite::{self as file, Database};
 
-use crate::sqlite::{self, Database};
-
-/// In order; a file's `user_version` is how many it has had. A released one never changes.
-const MIGRATIONS: &[&str] = &[
-    include_str!("../migrations/0001_accounts.sql"),
-    include_str!("../migrations/0002_students.sql"),
-];
+pub use contents::{Checksum, Contents};
+pub use location::Location;
+pub use sqlite::is_ours;
 
 /// What can go wrong with the application's database.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +23,10 @@ const MIGRATIONS: &[&str] = &[
 pub enum Error {
     /// The SQLite file.
     #[error(transparent)]
-    Sqlite(#[from] sqlite::Error),
+    Sqlite(#[from] file::Error),
+    /// The PostgreSQL server.
+    #[error(transparent)]
+    Postgresql(#[from] sql::Error),
     /// A newer version of the program has migrated the file.
     #[error(
         "{} is of a newer version of dewar (schema {found}, this one knows {known}); \
@@ -34,85 +40,40 @@ pub enum Error {
         /// The newest number this version knows.
         known: usize,
     },
+    /// A newer version of the program has migrated the database on the server.
+    #[error(
+        "the database on PostgreSQL at {at} is of a newer version of dewar (schema {found}, this \
+         one knows {known}); run the newer version"
+    )]
+    NewerServer {
+        /// The server's address.
+        at: String,
+        /// Its schema's number.
+        found: usize,
+        /// The newest number this version knows.
+        known: usize,
+    },
 }
 
 /// The application's database: accounts and students.
 #[derive(Clone, Debug)]
-pub struct Db {
-    database: Arc<Database>,
+pub enum Db {
+    /// In a SQLite file.
+    Sqlite(Arc<Database>),
+    /// On PostgreSQL, shared by as many nodes as there are.
+    Postgresql(Arc<Postgresql>),
 }
 
 impl Db {
-    /// Opens the file and brings its tables up to date, making both where they are missing.
+    /// Opens the database and brings its tables up to date, making them, and a file, where they
+    /// are missing. `limit` is how long a server may take to answer.
     ///
     /// # Errors
-    /// When the file cannot be used, or is of a newer version.
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let database = Database::open(path)?;
-        let found = database.write_blocking(migrate)?;
-        if found > MIGRATIONS.len() {
-            let known = MIGRATIONS.len();
-            return Err(Error::Newer { path: path.into(), found, known });
+    /// When the database cannot be used, or is of a newer version.
+    pub fn open(location: &Location, limit: Duration) -> Result<Self, Error> {
+        match location {
+            Location::File(path) => Ok(Self::Sqlite(sqlite::open(path)?)),
+            Location::Postgresql(url) => Ok(Self::Postgresql(postgresql::open(url, limit)?)),
         }
-        Ok(Self { database })
-    }
-
-    /// The SQLite file.
-    pub fn database(&self) -> &Arc<Database> {
-        &self.database
-    }
-}
-
-/// Runs what is missing, all of it or nothing, and answers the number the file had.
-fn migrate(connection: &Connection) -> rusqlite::Result<usize> {
-    let found: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    for migration in MIGRATIONS.iter().skip(found) {
-        connection.execute_batch(migration)?;
-    }
-    if found < MIGRATIONS.len() {
-        connection.pragma_update(None, "user_version", MIGRATIONS.len())?;
-    }
-    Ok(found)
-}
-
-/// Whether a file holds this application's tables, none newer than this version knows.
-///
-/// # Errors
-/// When the file cannot be read as a database.
-pub fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
-    let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let tables: usize = connection.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('accounts', 'students')",
-        [],
-        |row| row.get(0),
-    )?;
-    Ok(tables == 2 && (1..=MIGRATIONS.len()).contains(&version))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_newer_schema_is_refused_and_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("new.db");
-        drop(Db::open(&path).unwrap());
-        let connection = Connection::open(&path).unwrap();
-        connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(Db::open(&path), Err(Error::Newer { found: 99, .. })));
-        let version: i64 =
-            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-        assert_eq!(version, 99);
-    }
-
-    #[test]
-    fn opening_again_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("same.db");
-        let first = Db::open(&path).unwrap();
-        let again = Db::open(&path).unwrap();
-        assert!(Arc::ptr_eq(first.database(), again.database()));
-        assert!(again.database().read_blocking(is_ours).unwrap());
     }
 }

@@ -5,6 +5,8 @@
 //! the crate is also the application behind the `dewar` command: [`rocket`](rocket()) builds it.
 
 pub mod session;
+#[cfg(feature = "sqlalchemy")]
+pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -62,7 +64,7 @@ mod app {
     /// When the configuration is wrong or the database cannot be used.
     pub fn rocket(figment: Figment) -> Result<Rocket<Build>, StartError> {
         let config = Config::from_figment(&figment)?;
-        let db = Db::open(&config.database)?;
+        let db = Db::open(&config.database, config.sessions.store_timeout)?;
         // Opened here so that a failure is reported once and in full.
         let sessions = Sessions::open(&figment)?;
         let templates = pages::templates(&config);
@@ -72,7 +74,7 @@ mod app {
             .manage(Accounts::new(&db))
             .manage(Students::new(&db))
             .manage(Passwords::default())
-            .manage(Throttle::default())
+            .manage(Throttle::new(&db))
             .manage(Live::new(config))
             .attach(sessions)
             .attach(templates);

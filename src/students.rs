@@ -1,14 +1,12 @@
 //! The students: what is known of one, how they are found, and their CSV form.
 
 mod csv;
+mod postgresql;
+mod sqlite;
 
-use std::sync::Arc;
-
-use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use crate::db::Db;
-use crate::sqlite::{Database, Error};
+use crate::db::{Db, Error};
 
 pub use csv::{CsvError, read_csv, write_csv};
 
@@ -58,7 +56,7 @@ pub enum OnConflict {
 /// The table of students.
 #[derive(Clone, Debug)]
 pub struct Students {
-    database: Arc<Database>,
+    db: Db,
 }
 
 impl Student {
@@ -83,32 +81,25 @@ impl Student {
             None
         }
     }
-
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { id: row.get(0)?, name: row.get(1)?, age: row.get(2)?, gender: row.get(3)? })
-    }
 }
 
 impl Students {
     /// The students of a database.
     pub fn new(db: &Db) -> Self {
-        Self { database: Arc::clone(db.database()) }
+        Self { db: db.clone() }
     }
 
-    /// The students whose name contains `search` or whose number is `search`; all when it is
-    /// empty. `page` counts from 1.
+    /// The students whose name contains `search`, in any case of its ASCII letters, or whose
+    /// number is `search`; all when it is empty. `page` counts from 1. The total and the page are
+    /// of one moment.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn list(&self, search: &str, page: u64, per_page: u64) -> Result<Listing, Error> {
-        let search = search.to_owned();
         let offset = page.saturating_sub(1).saturating_mul(per_page).min(i64::MAX as u64);
-        if search.is_empty() {
-            self.database.read(move |connection| list_all(connection, offset, per_page)).await
-        } else {
-            self.database
-                .read_long(move |connection| list_matching(connection, &search, offset, per_page))
-                .await
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::list(file, search, offset, per_page).await?),
+            Db::Postgresql(server) => Ok(postgresql::list(server, search, offset, per_page).await?),
         }
     }
 
@@ -117,131 +108,66 @@ impl Students {
     /// # Errors
     /// When the database cannot be read.
     pub async fn find(&self, id: i64) -> Result<Option<Student>, Error> {
-        self.database
-            .read(move |connection| {
-                connection
-                    .prepare_cached("SELECT id, name, age, gender FROM students WHERE id = ?1")?
-                    .query_row([id], Student::from_row)
-                    .optional()
-            })
-            .await
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::find(file, id).await?),
+            Db::Postgresql(server) => Ok(postgresql::find(server, id).await?),
+        }
     }
 
-    /// Calls `each` with every student, by number.
+    /// Every student, by number, as of one moment.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn for_each(&self, each: impl Fn(Student)) -> Result<(), Error> {
-        self.database.read_blocking(|connection| {
-            let mut statement =
-                connection.prepare("SELECT id, name, age, gender FROM students ORDER BY id")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                each(Student::from_row(row)?);
-            }
-            Ok(())
-        })
+    pub async fn all(&self) -> Result<Vec<Student>, Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::all(file).await?),
+            Db::Postgresql(server) => Ok(postgresql::all(server).await?),
+        }
     }
 
     /// Adds all of `students` or, under [`OnConflict::Refuse`] when one's number is taken, none of
-    /// them, and returns that number.
+    /// them, and returns that number. `progress` is told how many are in.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn import(
+    pub async fn import(
         &self,
         students: Vec<Student>,
         on_conflict: OnConflict,
         progress: impl Fn(usize) + Send + 'static,
     ) -> Result<Option<i64>, Error> {
-        self.database.write_blocking(move |connection| {
-            if on_conflict == OnConflict::Refuse {
-                let mut taken = connection.prepare("SELECT 1 FROM students WHERE id = ?1")?;
-                for student in &students {
-                    if taken.exists([student.id])? {
-                        return Ok(Some(student.id));
-                    }
-                }
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::import(file, students, on_conflict, progress).await?),
+            Db::Postgresql(server) => {
+                Ok(postgresql::import(server, &students, on_conflict, progress).await?)
             }
-            let mut insert = connection.prepare(
-                "INSERT INTO students (id, name, age, gender) VALUES (?1, ?2, ?3, ?4) \
-                 ON CONFLICT (id) DO UPDATE SET \
-                 name = excluded.name, age = excluded.age, gender = excluded.gender",
-            )?;
-            for (index, student) in students.iter().enumerate() {
-                insert.execute(params![student.id, student.name, student.age, student.gender])?;
-                progress(index + 1);
-            }
-            Ok(None)
-        })
+        }
     }
 
     /// The lowest number above all that are in use.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn next_id(&self) -> Result<i64, Error> {
-        self.database.read_blocking(|connection| {
-            connection
-                .query_row("SELECT coalesce(max(id), 0) + 1 FROM students", [], |row| row.get(0))
-        })
+    pub async fn next_id(&self) -> Result<i64, Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::next_id(file).await?),
+            Db::Postgresql(server) => Ok(postgresql::next_id(server).await?),
+        }
     }
 
     /// Removes one student and tells whether there was one.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn remove(&self, id: i64) -> Result<bool, Error> {
-        let removed = self.database.write_blocking(move |connection| {
-            connection.execute("DELETE FROM students WHERE id = ?1", [id])
-        })?;
-        Ok(removed == 1)
+    pub async fn remove(&self, id: i64) -> Result<bool, Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::remove(file, id).await?),
+            Db::Postgresql(server) => Ok(postgresql::remove(server, id).await?),
+        }
     }
 }
 
-fn list_all(connection: &Connection, offset: u64, limit: u64) -> rusqlite::Result<Listing> {
-    // The count and the page are of one moment.
-    let connection = connection.unchecked_transaction()?;
-    let total = connection
-        .prepare_cached("SELECT count(*) FROM students")?
-        .query_row([], |row| row.get(0))?;
-    let entries = connection
-        .prepare_cached("SELECT id, name FROM students ORDER BY id LIMIT ?2 OFFSET ?1")?
-        .query_map(params![offset, limit], entry)?
-        .collect::<Result<_, _>>()?;
-    Ok(Listing { entries, total })
-}
-
-fn list_matching(
-    connection: &Connection,
-    search: &str,
-    offset: u64,
-    limit: u64,
-) -> rusqlite::Result<Listing> {
-    // The index knows runs of three characters; anything shorter has to look at each name. It
-    // also takes no ESCAPE: there special characters match anything, and the names that it finds
-    // are compared again.
-    let candidates = match search.chars().count() {
-        0..3 => "SELECT id FROM students WHERE name LIKE ?3",
-        _ => "SELECT rowid FROM students_search WHERE name LIKE ?3",
-    };
-    let matching =
-        format!("FROM students WHERE id IN ({candidates}) AND name LIKE ?1 ESCAPE '\\' OR id = ?2");
-    let loose = search.replace(['%', '_', '\\'], "_");
-    let exact = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let id: Option<i64> = search.trim().parse().ok();
-    let wanted = params![format!("%{exact}%"), id, format!("%{loose}%")];
-    let connection = connection.unchecked_transaction()?;
-    let total = connection
-        .prepare_cached(&format!("SELECT count(*) {matching}"))?
-        .query_row(wanted, |row| row.get(0))?;
-    let entries = connection
-        .prepare(&format!("SELECT id, name {matching} ORDER BY id LIMIT {limit} OFFSET {offset}"))?
-        .query_map(wanted, entry)?
-        .collect::<Result<_, _>>()?;
-    Ok(Listing { entries, total })
-}
-
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    Ok(Entry { id: row.get(0)?, name: row.get(1)? })
+/// The number that a search may be for.
+fn number(search: &str) -> Option<i64> {
+    search.trim().parse().ok()
 }

@@ -292,6 +292,8 @@ fn every_command_has_help_with_an_example() {
         &["sessions", "revoke"],
         &["sessions", "sweep"],
         &["sessions", "stats"],
+        &["database"],
+        &["database", "copy"],
         &["backup"],
         &["restore"],
         &["cookie"],

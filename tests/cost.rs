@@ -1,11 +1,12 @@
 //! What a page costs in reads and writes of the database: the number is the contract.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dewar::auth::{Accounts, password};
-use dewar::db::Db;
+use dewar::db::{Db, Location};
 use dewar::session::store::{SqliteStore, Store};
-use dewar::sqlite::Statistics;
+use dewar::sqlite::{Database, Statistics};
 use rocket::figment::Figment;
 use rocket::figment::providers::Serialized;
 use rocket::http::{ContentType, Header};
@@ -13,7 +14,7 @@ use rocket::local::asynchronous::Client;
 
 struct App {
     client: Client,
-    db: Db,
+    file: Arc<Database>,
     cookie: String,
     _dir: tempfile::TempDir,
 }
@@ -22,8 +23,10 @@ impl App {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dewar.db");
-        let db = Db::open(&path).unwrap();
-        Accounts::new(&db).add("gkf", password::hash("123").unwrap()).unwrap();
+        let limit = Duration::from_secs(2);
+        let db = Db::open(&Location::File(path.clone()), limit).unwrap();
+        Accounts::new(&db).add("gkf", password::hash("123").unwrap()).await.unwrap();
+        let Db::Sqlite(file) = db else { panic!("another database") };
         let figment = Figment::from(rocket::Config::debug_default())
             .merge(("log_level", "off"))
             .merge(Serialized::default("DATABASE", &path));
@@ -37,15 +40,15 @@ impl App {
         let set_cookie = answer.headers().get_one("Set-Cookie").unwrap();
         let cookie = set_cookie.split(';').next().unwrap().to_owned();
         drop(answer);
-        Self { client, db, cookie, _dir: dir }
+        Self { client, file, cookie, _dir: dir }
     }
 
     /// The reads and writes of one request.
     async fn cost(&self, path: &str, cookie: &str) -> (u64, u64) {
-        let before: Statistics = self.db.database().statistics();
+        let before: Statistics = self.file.statistics();
         let cookie = Header::new("Cookie", cookie.to_owned());
         self.client.get(path.to_owned()).header(cookie).dispatch().await;
-        let after = self.db.database().statistics();
+        let after = self.file.statistics();
         (after.reads - before.reads, after.writes - before.writes)
     }
 }
@@ -74,7 +77,7 @@ async fn strangers_and_files_cost_no_session_operation() {
 #[rocket::async_test]
 async fn expired_rows_cost_a_visitor_nothing() {
     let app = App::new().await;
-    let store = SqliteStore::open(app.db.database().path()).unwrap();
+    let store = SqliteStore::open(app.file.path()).unwrap();
     for i in 0..300 {
         let key = dewar::session::StoreKey::new(format!("session:{i}"));
         store.create(&key, b"\x80", Duration::from_millis(1)).await.unwrap();

@@ -1,13 +1,11 @@
 //! The table of accounts.
 
-use std::sync::Arc;
-
-use rusqlite::{OptionalExtension, Row, params};
+mod postgresql;
+mod sqlite;
 
 use super::password::PasswordHash;
-use crate::db::Db;
+use crate::db::{Db, Error};
 use crate::session::unix_now;
-use crate::sqlite::{Database, Error};
 
 /// The longest account name, in characters.
 pub const MAX_NAME: usize = 64;
@@ -41,7 +39,7 @@ pub enum Outcome {
 /// The accounts of a database. Names are found in any case.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    database: Arc<Database>,
+    db: Db,
 }
 
 /// The form under which a name is found and throttled.
@@ -63,22 +61,10 @@ pub fn name_problem(name: &str) -> Option<String> {
     })
 }
 
-const COLUMNS: &str = "id, name, disabled, epoch, created";
-
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
-    Ok(Account {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        disabled: row.get(2)?,
-        epoch: row.get(3)?,
-        created: row.get(4)?,
-    })
-}
-
 impl Accounts {
     /// The accounts of a database.
     pub fn new(db: &Db) -> Self {
-        Self { database: Arc::clone(db.database()) }
+        Self { db: db.clone() }
     }
 
     /// The account with a number.
@@ -86,14 +72,10 @@ impl Accounts {
     /// # Errors
     /// When the database cannot be read.
     pub async fn find(&self, id: i64) -> Result<Option<Account>, Error> {
-        self.database
-            .read(move |connection| {
-                connection
-                    .prepare_cached(&format!("SELECT {COLUMNS} FROM accounts WHERE id = ?1"))?
-                    .query_row([id], account)
-                    .optional()
-            })
-            .await
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::find(file, id).await?),
+            Db::Postgresql(server) => Ok(postgresql::find(server, id).await?),
+        }
     }
 
     /// The account of a name, and its password's hash.
@@ -101,17 +83,10 @@ impl Accounts {
     /// # Errors
     /// When the database cannot be read.
     pub async fn find_by_name(&self, name: &str) -> Result<Option<(Account, String)>, Error> {
-        let key = name_key(name);
-        self.database
-            .read(move |connection| {
-                connection
-                    .prepare_cached(&format!(
-                        "SELECT {COLUMNS}, password_hash FROM accounts WHERE name_key = ?1"
-                    ))?
-                    .query_row([&key], |row| Ok((account(row)?, row.get(5)?)))
-                    .optional()
-            })
-            .await
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::find_by_name(file, name_key(name)).await?),
+            Db::Postgresql(server) => Ok(postgresql::find_by_name(server, name_key(name)).await?),
+        }
     }
 
     /// Whether there is any account.
@@ -119,68 +94,89 @@ impl Accounts {
     /// # Errors
     /// When the database cannot be read.
     pub async fn any(&self) -> Result<bool, Error> {
-        self.database
-            .read(|connection| {
-                connection.prepare_cached("SELECT 1 FROM accounts LIMIT 1")?.exists([])
-            })
-            .await
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::any(file).await?),
+            Db::Postgresql(server) => Ok(postgresql::any(server).await?),
+        }
     }
 
-    /// The number of the account of a name, for the commands.
+    /// The number of the account of a name.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn id_of(&self, name: &str) -> Result<Option<i64>, Error> {
-        let key = name_key(name);
-        self.database.read_blocking(|connection| {
-            connection
-                .query_row("SELECT id FROM accounts WHERE name_key = ?1", [&key], |row| row.get(0))
-                .optional()
-        })
+    pub async fn id_of(&self, name: &str) -> Result<Option<i64>, Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::id_of(file, name_key(name)).await?),
+            Db::Postgresql(server) => Ok(postgresql::id_of(server, name_key(name)).await?),
+        }
     }
 
     /// All accounts, by name.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn list(&self) -> Result<Vec<Account>, Error> {
-        self.database.read_blocking(|connection| {
-            connection
-                .prepare(&format!("SELECT {COLUMNS} FROM accounts ORDER BY name_key"))?
-                .query_map([], account)?
-                .collect()
-        })
+    pub async fn list(&self) -> Result<Vec<Account>, Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::list(file).await?),
+            Db::Postgresql(server) => Ok(postgresql::list(server).await?),
+        }
     }
 
     /// Adds an account.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn add(&self, name: &str, password: PasswordHash) -> Result<Outcome, Error> {
-        let (name, key) = (name.to_owned(), name_key(name));
-        let created = unix_now();
-        let added = self.database.write_blocking(move |connection| {
-            connection.execute(
-                "INSERT INTO accounts (name, name_key, password_hash, created) \
-                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-                params![name, key, password.as_str(), created],
-            )
-        })?;
-        Ok(if added == 1 { Outcome::Done } else { Outcome::Exists })
+    pub async fn add(&self, name: &str, password: PasswordHash) -> Result<Outcome, Error> {
+        let new = New { name: name.into(), key: name_key(name), password, created: unix_now() };
+        let added = match &self.db {
+            Db::Sqlite(file) => sqlite::add(file, new).await?,
+            Db::Postgresql(server) => postgresql::add(server, new).await?,
+        };
+        Ok(if added { Outcome::Done } else { Outcome::Exists })
     }
 
     /// Sets a new password and ends all of the account's sessions.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn set_password(&self, name: &str, password: PasswordHash) -> Result<Outcome, Error> {
-        let key = name_key(name);
-        self.change(move |connection| {
-            connection.execute(
-                "UPDATE accounts SET password_hash = ?2, epoch = epoch + 1 WHERE name_key = ?1",
-                params![key, password.as_str()],
-            )
-        })
+    pub async fn set_password(&self, name: &str, password: PasswordHash) -> Result<Outcome, Error> {
+        self.change(name_key(name), Change::Password(password)).await
+    }
+
+    /// Locks an account and ends all of its sessions, or unlocks it.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<Outcome, Error> {
+        self.change(name_key(name), if disabled { Change::Disable } else { Change::Enable }).await
+    }
+
+    /// Ends all sessions of an account: those made before do not count any more, wherever they
+    /// live, in visitors' cookies as in a store, and whichever node they come to.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn sign_out(&self, name: &str) -> Result<Outcome, Error> {
+        self.change(name_key(name), Change::SignOut).await
+    }
+
+    /// The same for every account.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn sign_out_all(&self) -> Result<(), Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::sign_out_all(file).await?),
+            Db::Postgresql(server) => Ok(postgresql::sign_out_all(server).await?),
+        }
+    }
+
+    /// Removes an account, and with it all of its sessions.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn remove(&self, name: &str) -> Result<Outcome, Error> {
+        self.change(name_key(name), Change::Remove).await
     }
 
     /// Stores the same password hashed anew, unless it was changed meanwhile.
@@ -188,62 +184,36 @@ impl Accounts {
     /// # Errors
     /// When the database cannot be written.
     pub async fn renew_hash(&self, id: i64, old: String, new: PasswordHash) -> Result<(), Error> {
-        self.database
-            .write(move |connection| {
-                connection.execute(
-                    "UPDATE accounts SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2",
-                    params![id, old, new.as_str()],
-                )
-            })
-            .await?;
-        Ok(())
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::renew_hash(file, id, old, new).await?),
+            Db::Postgresql(server) => Ok(postgresql::renew_hash(server, id, old, new).await?),
+        }
     }
 
-    /// Locks an account and ends all of its sessions, or unlocks it.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn set_disabled(&self, name: &str, disabled: bool) -> Result<Outcome, Error> {
-        let key = name_key(name);
-        self.change(move |connection| {
-            connection.execute(
-                "UPDATE accounts SET disabled = ?2, epoch = epoch + ?2 WHERE name_key = ?1",
-                params![key, disabled],
-            )
-        })
-    }
-
-    /// Ends all sessions of an account, or of every account: those made before do not count any
-    /// more, wherever they live, in visitors' cookies as in a store.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn sign_out(&self, name: Option<&str>) -> Result<Outcome, Error> {
-        let key = name.map(name_key);
-        self.change(move |connection| {
-            connection.execute(
-                "UPDATE accounts SET epoch = epoch + 1 WHERE ?1 IS NULL OR name_key = ?1",
-                [key],
-            )
-        })
-    }
-
-    /// Removes an account, and with it all of its sessions.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn remove(&self, name: &str) -> Result<Outcome, Error> {
-        let key = name_key(name);
-        self.change(move |connection| {
-            connection.execute("DELETE FROM accounts WHERE name_key = ?1", [key])
-        })
-    }
-
-    fn change(
-        &self,
-        change: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<usize> + Send + 'static,
-    ) -> Result<Outcome, Error> {
-        let changed = self.database.write_blocking(change)?;
-        Ok(if changed == 1 { Outcome::Done } else { Outcome::NoSuchAccount })
+    async fn change(&self, key: String, change: Change) -> Result<Outcome, Error> {
+        let found = match &self.db {
+            Db::Sqlite(file) => sqlite::change(file, key, change).await?,
+            Db::Postgresql(server) => postgresql::change(server, key, change).await?,
+        };
+        Ok(if found { Outcome::Done } else { Outcome::NoSuchAccount })
     }
 }
+
+/// An account to be added.
+struct New {
+    name: String,
+    key: String,
+    password: PasswordHash,
+    created: i64,
+}
+
+/// What is done to one account.
+enum Change {
+    Password(PasswordHash),
+    Disable,
+    Enable,
+    SignOut,
+    Remove,
+}
+
+const COLUMNS: &str = "id, name, disabled, epoch, created";

@@ -5,8 +5,8 @@ use rocket::request::{FromRequest, Outcome};
 use rocket::{Request, State};
 
 use super::accounts::{Account, Accounts};
+use crate::db;
 use crate::session::{self, Session};
-use crate::sqlite;
 
 /// The session's keys for who is signed in.
 const ID: &str = "user_id";
@@ -37,7 +37,7 @@ pub enum Error {
     Session(#[from] session::Error),
     /// The account could not be read.
     #[error(transparent)]
-    Database(#[from] sqlite::Error),
+    Database(#[from] db::Error),
 }
 
 /// Makes the visitor signed in as `account`, on a new session id. Nothing of the old session

@@ -30,13 +30,24 @@ pub struct RestoreArguments {
     yes: bool,
 }
 
+/// The database, if it is a file of ours to copy.
+fn sqlite_file(context: &Context, instead: &str) -> Result<PathBuf, Failure> {
+    let database = context.config()?.database;
+    database.file().cloned().ok_or_else(|| {
+        Failure::Usage(format!(
+            "backup and restore are for SQLite, and DATABASE is {database}; use PostgreSQL's own \
+             {instead}"
+        ))
+    })
+}
+
 /// Copies a snapshot to a file beside the target and puts it in place only when it is whole.
 pub fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Failure> {
     let target = &arguments.file;
     if target.exists() && !arguments.force {
         return Err(Failure::Usage(format!("{} exists; --force replaces it", target.display())));
     }
-    let database = context.config()?.database;
+    let database = sqlite_file(context, "pg_dump")?;
     let source = open(&database)?;
     let failed =
         |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", target.display()));
@@ -70,6 +81,7 @@ pub fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Fail
 /// Puts a checked backup in the database's place in one transaction.
 pub fn restore(context: &Context, arguments: &RestoreArguments) -> Result<(), Failure> {
     let file = &arguments.file;
+    let database = sqlite_file(context, "pg_restore")?;
     let refused = |problem: &dyn std::fmt::Display| {
         Failure::Failed(format!("{}: {problem}; nothing was changed", file.display()))
     };
@@ -78,7 +90,6 @@ pub fn restore(context: &Context, arguments: &RestoreArguments) -> Result<(), Fa
     if !db::is_ours(&source).map_err(|error| refused(&error))? {
         return Err(refused(&"this is no backup of this or an older version of dewar"));
     }
-    let database = context.config()?.database;
     let question = format!("Replace everything in {} by {}?", database.display(), file.display());
     if !arguments.yes && !terminal::confirm(&question)? {
         return Err(Failure::Failed("nothing was changed".into()));

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use figment::Figment;
 use rocket::fairing::AdHoc;
@@ -11,7 +13,7 @@ use super::{Failure, serve, terminal};
 use crate::auth::Accounts;
 use crate::auth::password;
 use crate::config;
-use crate::db::Db;
+use crate::db::{Db, Location};
 use crate::students::{OnConflict, Student, Students};
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     without_configuration()?;
     let dir = tempfile::Builder::new().prefix("dewar-demo-").tempdir()?;
     let database = dir.path().join("demo.db");
-    fill(&database)?;
+    super::block_on(fill(&database))?;
     let figment = Figment::from(config::figment(None)?)
         .merge(("address", "127.0.0.1"))
         .merge(("port", arguments.port))
@@ -66,9 +68,9 @@ fn without_configuration() -> Result<(), Failure> {
     Err(again.exec().into())
 }
 
-fn fill(database: &std::path::Path) -> Result<(), Failure> {
-    let db = Db::open(database)?;
-    Accounts::new(&db).add(NAME, password::hash(PASSWORD)?)?;
+async fn fill(database: &Path) -> Result<(), Failure> {
+    let db = Db::open(&Location::File(database.into()), Duration::MAX)?;
+    Accounts::new(&db).add(NAME, password::hash(PASSWORD)?).await?;
     let student = |id, name: &str, age, gender: &str| Student {
         id,
         name: name.into(),
@@ -80,6 +82,6 @@ fn fill(database: &std::path::Path) -> Result<(), Failure> {
         student(2, "Iron Egg", 19, "male"),
         student(3, "maidservant", 18, "female"),
     ];
-    Students::new(&db).import(students, OnConflict::Refuse, |_| {})?;
+    Students::new(&db).import(students, OnConflict::Refuse, |_| {}).await?;
     Ok(())
 }

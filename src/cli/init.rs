@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use toml_edit::Value;
 
 use super::flask_config::{self, Plan, Report, Written};
 use super::{Context, Failure, generate, terminal, user};
@@ -11,6 +12,9 @@ use crate::auth::Accounts;
 use crate::auth::accounts::{Outcome, name_problem};
 use crate::auth::password;
 use crate::config::{self, Config};
+
+/// The line of the written file that says where the database is.
+const DATABASE: &str = "DATABASE = \"dewar.db\"";
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -20,6 +24,10 @@ pub struct Arguments {
     /// Read the first account's password from standard input
     #[arg(long, requires = "user")]
     password_stdin: bool,
+    /// Where accounts and students go: a SQLite file, or a PostgreSQL server's URL
+    /// [default: dewar.db]
+    #[arg(long, value_name = "PLACE")]
+    database: Option<String>,
     /// Take the settings of a Flask application: a .py, .cfg, .env, .toml or .json file, which is
     /// read and never run
     #[arg(long, value_name = "FILE")]
@@ -66,6 +74,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
             )
         }
     };
+    let text = match &arguments.database {
+        Some(place) => text.replace(DATABASE, &format!("DATABASE = {}", Value::from(place))),
+        None => text,
+    };
     write_new(&file, &text)?;
     let report = plan.as_ref().map(|plan| &plan.report);
     if let Some(report) = report.filter(|_| !context.json) {
@@ -74,11 +86,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let context = Context { config: Some(file.clone()), json: context.json };
     let config = context.config()?;
     let accounts = Accounts::new(&context.db()?);
-    match accounts.add(&name, hash)? {
+    match super::block_on(async { Ok(accounts.add(&name, hash).await?) })? {
         Outcome::Exists => return Err(user::name_taken(&name)),
         Outcome::Done | Outcome::NoSuchAccount => {}
     }
-    let (file, database) = (file.display().to_string(), config.database.display().to_string());
+    let (file, database) = (file.display().to_string(), config.database.to_string());
     terminal::done(
         context.json,
         &format!(

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
-use rocket::tokio::runtime::{Builder, Runtime};
 use serde_json::json;
 
 use super::user::no_such_account;
@@ -59,30 +58,27 @@ pub enum Command {
     Stats,
 }
 
-/// The store if there is one, the accounts' names, and a runtime to ask the store in.
+/// The store if there is one, and the accounts' names.
 struct Desk {
     store: Option<Arc<dyn Store>>,
     prefix: String,
     format: Format,
     accounts: Accounts,
     names: HashMap<i64, String>,
-    runtime: Runtime,
 }
 
 impl Desk {
-    fn open(context: &Context) -> Result<Self, Failure> {
+    async fn open(context: &Context) -> Result<Self, Failure> {
         let settings = context.config()?.sessions;
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let _entered = runtime.enter();
         let store = store::connect(&settings)?;
         let accounts = Accounts::new(&context.db()?);
+        let names = accounts.list().await?;
         Ok(Self {
             store,
             prefix: settings.key_prefix,
             format: settings.format,
-            names: accounts.list()?.into_iter().map(|account| (account.id, account.name)).collect(),
+            names: names.into_iter().map(|account| (account.id, account.name)).collect(),
             accounts,
-            runtime,
         })
     }
 
@@ -97,11 +93,11 @@ impl Desk {
     }
 
     /// Hands each live session on, with its account's number if it has one.
-    fn for_each(
+    async fn for_each(
         &self,
         mut each: impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        match self.scan(&mut each)? {
+        match self.scan(&mut each).await? {
             true => Ok(()),
             false => Err(Failure::Failed(
                 "this session store cannot list its sessions; `dewar sessions revoke --user NAME` \
@@ -112,14 +108,14 @@ impl Desk {
     }
 
     /// The same; false when the store cannot list its sessions.
-    fn scan(
+    async fn scan(
         &self,
         each: &mut impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
     ) -> Result<bool, Failure> {
         let (mut from, mut seen) = (None, HashSet::new());
         loop {
             let page = self.store()?.scan(&self.prefix, from.as_ref(), AT_ONCE);
-            let Some(page) = self.runtime.block_on(page)? else { return Ok(false) };
+            let Some(page) = page.await? else { return Ok(false) };
             for session in
                 page.sessions.into_iter().filter(|session| seen.insert(session.key.clone()))
             {
@@ -133,26 +129,26 @@ impl Desk {
         }
     }
 
-    fn account(&self, name: &str) -> Result<i64, Failure> {
-        self.accounts.id_of(name)?.ok_or_else(|| no_such_account(name))
+    async fn account(&self, name: &str) -> Result<i64, Failure> {
+        self.accounts.id_of(name).await?.ok_or_else(|| no_such_account(name))
     }
 }
 
-pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     if let Command::Copy(arguments) = command {
-        return copy::run(context, &arguments);
+        return copy::run(context, &arguments).await;
     }
-    let desk = Desk::open(context)?;
+    let desk = Desk::open(context).await?;
     match command {
         Command::Copy(_) => Ok(()),
-        Command::List { user } => list(context, &desk, user.as_deref()),
+        Command::List { user } => list(context, &desk, user.as_deref()).await,
         Command::Revoke { handles, user, all } => {
-            revoke(context.json, &desk, &handles, user.as_deref(), all)
+            revoke(context.json, &desk, &handles, user.as_deref(), all).await
         }
         Command::Sweep => {
             let mut swept = 0;
             loop {
-                match desk.runtime.block_on(desk.store()?.sweep(AT_ONCE))? {
+                match desk.store()?.sweep(AT_ONCE).await? {
                     AT_ONCE => swept += AT_ONCE,
                     last => {
                         swept += last;
@@ -165,12 +161,15 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 false => terminal::print(&format!("{swept} expired sessions deleted\n")),
             }
         }
-        Command::Stats => stats(context, &desk),
+        Command::Stats => stats(context, &desk).await,
     }
 }
 
-fn list(context: &Context, desk: &Desk, user: Option<&str>) -> Result<(), Failure> {
-    let only = user.map(|name| desk.account(name)).transpose()?;
+async fn list(context: &Context, desk: &Desk, user: Option<&str>) -> Result<(), Failure> {
+    let only = match user {
+        Some(name) => Some(desk.account(name).await?),
+        None => None,
+    };
     let mut found = Vec::new();
     desk.for_each(|session, account| {
         if only.is_none() || only == account {
@@ -178,7 +177,8 @@ fn list(context: &Context, desk: &Desk, user: Option<&str>) -> Result<(), Failur
             found.push((session.key.handle(), name.cloned(), session.expires.map(unix)));
         }
         Ok(())
-    })?;
+    })
+    .await?;
     if context.json {
         let sessions: Vec<_> = found
             .iter()
@@ -202,17 +202,23 @@ fn unix(at: SystemTime) -> i64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
 }
 
-fn revoke(
+async fn revoke(
     json: bool,
     desk: &Desk,
     handles: &[String],
     user: Option<&str>,
     all: bool,
 ) -> Result<(), Failure> {
-    let account = user.map(|name| desk.account(name)).transpose()?;
+    let account = match user {
+        Some(name) => Some(desk.account(name).await?),
+        None => None,
+    };
     // These hold for sessions that no list shows, in cookies and in stores that cannot list.
-    if all || user.is_some() {
-        desk.accounts.sign_out(user)?;
+    if all {
+        desk.accounts.sign_out_all().await?;
+    }
+    if let Some(name) = user {
+        desk.accounts.sign_out(name).await?;
     }
     let mut missing: Vec<&String> = handles.iter().collect();
     let mut keys = Vec::new();
@@ -224,18 +230,18 @@ fn revoke(
         }
         Ok(())
     };
-    if handles.is_empty() && (desk.store.is_none() || !desk.scan(&mut find)?) {
+    if handles.is_empty() && (desk.store.is_none() || !desk.scan(&mut find).await?) {
         let who = user.map_or_else(|| "everybody".into(), |name| format!("account {name}"));
         let done =
             format!("{who} is signed out everywhere; how many sessions that were is not known");
         return terminal::done(json, &done, &json!({ "ended": null }));
     }
     if !handles.is_empty() {
-        desk.for_each(find)?;
+        desk.for_each(find).await?;
     }
     let bar = terminal::progress(keys.len(), "Ending sessions");
     for key in &keys {
-        desk.runtime.block_on(desk.store()?.delete(key))?;
+        desk.store()?.delete(key).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -250,14 +256,15 @@ fn revoke(
     }
 }
 
-fn stats(context: &Context, desk: &Desk) -> Result<(), Failure> {
+async fn stats(context: &Context, desk: &Desk) -> Result<(), Failure> {
     let (mut live, mut signed_in, mut bytes) = (0_u64, 0_u64, 0_u64);
     desk.for_each(|session, account| {
         live += 1;
         signed_in += u64::from(account.is_some());
         bytes += session.bytes.len() as u64;
         Ok(())
-    })?;
+    })
+    .await?;
     match context.json {
         true => {
             terminal::print_json(&json!({ "live": live, "signed_in": signed_in, "bytes": bytes }))

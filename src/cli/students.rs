@@ -1,6 +1,5 @@
 //! `dewar students …`: the roster.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -53,21 +52,21 @@ pub enum Command {
     },
 }
 
-pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Import { file, replace } => import(context, &file, replace),
-        Command::Export { file } => export(context, &file),
+        Command::Import { file, replace } => import(context, &file, replace).await,
+        Command::Export { file } => export(context, &file).await,
         Command::Add { name, id, age, gender } => {
             let students = Students::new(&context.db()?);
             let id = match id {
                 Some(id) => id,
-                None => students.next_id()?,
+                None => students.next_id().await?,
             };
             let student = Student { id, name, age, gender };
             if let Some(problem) = student.problem() {
                 return Err(Failure::Usage(problem));
             }
-            match students.import(vec![student], OnConflict::Refuse, |_| {})? {
+            match students.import(vec![student], OnConflict::Refuse, |_| {}).await? {
                 None => terminal::done(
                     context.json,
                     &format!("student {id} added"),
@@ -76,7 +75,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 Some(id) => Err(Failure::Failed(format!("there is a student {id} already"))),
             }
         }
-        Command::Remove { id } => match Students::new(&context.db()?).remove(id)? {
+        Command::Remove { id } => match Students::new(&context.db()?).remove(id).await? {
             true => terminal::done(
                 context.json,
                 &format!("student {id} removed"),
@@ -87,7 +86,7 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
     }
 }
 
-fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> {
+async fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> {
     let is_stdin = file == Path::new("-");
     let wrong = |error: &dyn std::fmt::Display| {
         let name = if is_stdin { "standard input".into() } else { file.display().to_string() };
@@ -107,7 +106,7 @@ fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> 
             shown.set_position(done as u64);
         }
     };
-    let taken = Students::new(&context.db()?).import(rows, on_conflict, progress);
+    let taken = Students::new(&context.db()?).import(rows, on_conflict, progress).await;
     bar.finish_and_clear();
     match taken? {
         None => {
@@ -120,7 +119,7 @@ fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> 
     }
 }
 
-fn export(context: &Context, file: &Path) -> Result<(), Failure> {
+async fn export(context: &Context, file: &Path) -> Result<(), Failure> {
     let output: Box<dyn Write> = match file == Path::new("-") {
         true => Box::new(io::stdout()),
         false => Box::new(
@@ -128,13 +127,12 @@ fn export(context: &Context, file: &Path) -> Result<(), Failure> {
                 .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?,
         ),
     };
-    let all = RefCell::new(Vec::new());
-    Students::new(&context.db()?).for_each(|student| all.borrow_mut().push(student))?;
+    let all = Students::new(&context.db()?).all().await?;
     if context.json {
-        serde_json::to_writer_pretty(output, &all.into_inner())?;
+        serde_json::to_writer_pretty(output, &all)?;
         return Ok(());
     }
-    match write_csv(output, all.into_inner()) {
+    match write_csv(output, all) {
         Err(crate::students::CsvError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(())
         }

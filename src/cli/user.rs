@@ -7,7 +7,6 @@ use super::{Context, Failure, terminal};
 use crate::auth::Accounts;
 use crate::auth::accounts::{Outcome, name_problem};
 use crate::auth::password;
-use crate::db::Db;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -54,20 +53,20 @@ pub enum Command {
     List,
 }
 
-pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
+pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let (name, outcome, done) = match command {
-        Command::List => return list(context),
+        Command::List => return list(context).await,
         Command::Add { name, password_stdin } => {
             if let Some(problem) = name_problem(&name) {
                 return Err(Failure::Usage(problem));
             }
             let config = context.config()?;
-            let accounts = Accounts::new(&Db::open(&config.database)?);
-            if accounts.id_of(&name)?.is_some() {
+            let accounts = Accounts::new(&context.db()?);
+            if accounts.id_of(&name).await?.is_some() {
                 return Err(name_taken(&name));
             }
             let hash = password::hash(&terminal::new_password(password_stdin)?)?;
-            let outcome = accounts.add(&name, hash)?;
+            let outcome = accounts.add(&name, hash).await?;
             let done = match config.urls.external("/login") {
                 Some(url) => format!("added; sign in at {url}"),
                 None => "added".into(),
@@ -76,23 +75,23 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Passwd { name, password_stdin } => {
             let accounts = Accounts::new(&context.db()?);
-            if accounts.id_of(&name)?.is_none() {
+            if accounts.id_of(&name).await?.is_none() {
                 return Err(no_such_account(&name));
             }
             let hash = password::hash(&terminal::new_password(password_stdin)?)?;
-            let outcome = accounts.set_password(&name, hash)?;
+            let outcome = accounts.set_password(&name, hash).await?;
             (name, outcome, "has a new password; its sessions have ended".into())
         }
         Command::Disable { name } => {
-            let outcome = Accounts::new(&context.db()?).set_disabled(&name, true)?;
+            let outcome = Accounts::new(&context.db()?).set_disabled(&name, true).await?;
             (name, outcome, "disabled; its sessions have ended".into())
         }
         Command::Enable { name } => {
-            let outcome = Accounts::new(&context.db()?).set_disabled(&name, false)?;
+            let outcome = Accounts::new(&context.db()?).set_disabled(&name, false).await?;
             (name, outcome, "enabled".into())
         }
         Command::Remove { name } => {
-            let outcome = Accounts::new(&context.db()?).remove(&name)?;
+            let outcome = Accounts::new(&context.db()?).remove(&name).await?;
             (name, outcome, "removed; its sessions have ended".into())
         }
     };
@@ -107,8 +106,8 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
     }
 }
 
-fn list(context: &Context) -> Result<(), Failure> {
-    let accounts = Accounts::new(&context.db()?).list()?;
+async fn list(context: &Context) -> Result<(), Failure> {
+    let accounts = Accounts::new(&context.db()?).list().await?;
     if context.json {
         let accounts: Vec<_> = accounts
             .iter()

@@ -6,6 +6,7 @@ use super::Config;
 use crate::session::SameSite;
 use crate::session::codec::Format;
 use crate::session::settings::{self, FileHash, Oversize, StoreSettings};
+use crate::sql::without_password;
 
 impl Config {
     /// What is in force for a setting, in words; a secret's value is not told.
@@ -53,7 +54,7 @@ impl Config {
             "SESSION_ID_LENGTH" => format!("{} bytes", sessions.id_length),
             "SESSION_USE_SIGNER" => sessions.use_signer.to_string(),
             "SESSION_HASH_IDS" => sessions.hash_ids.to_string(),
-            "DATABASE" => text(&self.database.display().to_string()),
+            "DATABASE" => text(&self.database.to_string()),
             "GENDER_LABELS" => format!("{:?}", self.gender_labels),
             "MAX_CONTENT_LENGTH" => format!("{} bytes", self.requests.max_content_length),
             "MAX_FORM_MEMORY_SIZE" => format!("{} bytes", self.requests.max_form_memory_size),
@@ -126,19 +127,6 @@ impl Config {
         };
         Some(value)
     }
-}
-
-/// A URL, its password replaced by `…`.
-fn without_password(url: &str) -> String {
-    let hidden = || {
-        let (scheme, rest) = url.split_once("://")?;
-        let (user, place) = rest.rsplit_once('@')?;
-        let user = user.split(':').next()?;
-        Some(format!("{scheme}://{user}:…@{place}"))
-    };
-    let url = hidden().unwrap_or_else(|| url.to_owned());
-    // Some clients take the password after the question mark.
-    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 fn or(value: Option<String>, otherwise: &str) -> String {

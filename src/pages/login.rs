@@ -13,9 +13,10 @@ use super::form::Measured;
 use super::templates::Page;
 use crate::auth::accounts::{Accounts, name_key};
 use crate::auth::password::{Passwords, Verdict};
-use crate::auth::throttle::Throttle;
+use crate::auth::throttle::{Attempt, Refusal, Throttle};
 use crate::auth::{User, sign_in};
 use crate::config::Live;
+use crate::db;
 use crate::session::{self, Session};
 
 const WRONG: &str = "Account or password error";
@@ -93,7 +94,8 @@ pub async fn submit<'r>(
     let name = name_key(form.username);
     let attempt = match throttle.begin(&name, address).await {
         Ok(attempt) => attempt,
-        Err(wait) => {
+        Err(Refusal::Unavailable(error)) => return Ok(unavailable(&error)),
+        Err(Refusal::Wait(wait)) => {
             let seconds = wait.as_secs() + 1;
             log::warn!("sign-in from {address} is told to wait {seconds} s");
             let plural = if seconds == 1 { "" } else { "s" };
@@ -105,9 +107,8 @@ pub async fn submit<'r>(
     let found = match accounts.find_by_name(form.username).await {
         Ok(found) => found,
         Err(error) => {
-            log::error!("{error}");
-            attempt.void();
-            return Ok(Answer::Failed(Status::ServiceUnavailable));
+            void(attempt).await;
+            return Ok(unavailable(&error));
         }
     };
     let (account, stored) = found.unzip();
@@ -120,16 +121,21 @@ pub async fn submit<'r>(
         Ok(verdict) => verdict,
         Err(error) => {
             log::warn!("sign-in from {address}: {error}");
-            attempt.void();
+            void(attempt).await;
             return Ok(Answer::Failed(Status::ServiceUnavailable));
         }
     };
     let Some(account) = account.filter(|account| verdict != Verdict::Wrong && !account.disabled)
     else {
         log::info!("failed sign-in from {address}");
+        if let Err(error) = attempt.failed().await {
+            return Ok(unavailable(&error));
+        }
         return Ok(Answer::Wrong(again(&form, WRONG.into())));
     };
-    attempt.succeeded();
+    if let Err(error) = attempt.succeeded().await {
+        return Ok(unavailable(&error));
+    }
     sign_in(session, &account, form.remember())?;
     log::info!("account {} signed in from {address}", account.id);
     if let (Verdict::RightButOld, Some(old)) = (verdict, stored)
@@ -139,6 +145,18 @@ pub async fn submit<'r>(
         log::warn!("the password hash of account {} was not renewed: {error}", account.id);
     }
     Ok(Answer::SignedIn(Redirect::to(destination(form.next))))
+}
+
+fn unavailable<'r>(error: &db::Error) -> Answer<'r> {
+    log::error!("{error}");
+    Answer::Failed(Status::ServiceUnavailable)
+}
+
+/// Lets a try count for nothing. Where that cannot be told it will count as failed.
+async fn void(attempt: Attempt<'_>) {
+    if let Err(error) = attempt.void().await {
+        log::error!("{error}");
+    }
 }
 
 /// Ends the session on the server. Without one it is no error.

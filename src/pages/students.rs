@@ -115,7 +115,7 @@ fn list_uri(q: &str, page: u64) -> String {
     uri!(brief_introduction(q = q, page = page)).to_string()
 }
 
-pub fn unavailable(error: crate::sqlite::Error) -> Status {
+pub fn unavailable(error: crate::db::Error) -> Status {
     log::error!("{error}");
     Status::ServiceUnavailable
 }

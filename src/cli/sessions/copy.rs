@@ -1,7 +1,6 @@
 //! `dewar sessions copy`: the sessions of one store in another.
 
 use figment::value::Value;
-use rocket::tokio::runtime::Builder;
 use serde_json::json;
 
 use super::AT_ONCE;
@@ -29,7 +28,7 @@ pub struct Arguments {
     remove: bool,
 }
 
-pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+pub async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let figment = context.figment()?;
     let place = |place: &str, set: &[String]| {
         let set = set.iter().map(|setting| assignment(setting)).collect::<Result<Vec<_>, _>>()?;
@@ -38,14 +37,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     };
     let from = place(&arguments.from, &arguments.from_set)?;
     let to = place(&arguments.to, &arguments.to_set)?;
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let copier = Copier::open(from, to, arguments.remove).map_err(|error| match error {
-            CopyError::Store(error) => error.into(),
-            error => Failure::Usage(error.to_string()),
-        })?;
-        copy(context, &copier).await
-    })
+    let copier = Copier::open(from, to, arguments.remove).map_err(|error| match error {
+        CopyError::Store(error) => error.into(),
+        error => Failure::Usage(error.to_string()),
+    })?;
+    copy(context, &copier).await
 }
 
 async fn copy(context: &Context, copier: &Copier) -> Result<(), Failure> {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use figment::value::{Dict, Map, Value};
 use figment::{Error, Metadata, Profile, Provider};
 
-/// The settings whose value is a secret: read from systemd credentials too, and never shown.
+/// The settings whose value is a secret or holds one: read from systemd credentials too, and never
+/// shown with it.
 pub(super) const SECRETS: &[&str] = &[
+    "DATABASE",
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
     "SESSION_MONGODB",

@@ -62,7 +62,8 @@ pub enum StoreSettings {
     },
     /// `sqlalchemy`: Flask-Session's table in PostgreSQL, MySQL, MariaDB or SQLite.
     Sqlalchemy {
-        /// `SESSION_SQLALCHEMY`, or else `SQLALCHEMY_DATABASE_URI`, as SQLAlchemy writes URLs.
+        /// `SESSION_SQLALCHEMY`, or else `SQLALCHEMY_DATABASE_URI`, as SQLAlchemy writes URLs, or
+        /// else `DATABASE`.
         url: Secret,
         /// `SESSION_SQLALCHEMY_TABLE`.
         table: String,
@@ -87,9 +88,20 @@ impl StoreSettings {
 }
 
 pub(super) fn read(reader: &mut Reader) -> StoreSettings {
-    let kind = reader.text("SESSION_TYPE").unwrap_or_else(|| "sqlite".into());
-    let path = reader.path("SESSION_SQLITE_PATH").or_else(|| reader.path("DATABASE"));
-    let sqlite = StoreSettings::Sqlite { path: path.unwrap_or_else(|| "dewar.db".into()) };
+    let shared = database_url(reader);
+    // By default, where the application's own tables are.
+    let default = if shared.is_some() { "sqlalchemy" } else { "sqlite" };
+    let kind = reader.text("SESSION_TYPE").unwrap_or_else(|| default.into());
+    let database = |reader: &mut Reader| match shared {
+        Some(_) => None,
+        None => Some(reader.path("DATABASE").unwrap_or_else(|| "dewar.db".into())),
+    };
+    let path = reader.path("SESSION_SQLITE_PATH").or_else(|| database(reader));
+    if kind.eq_ignore_ascii_case("sqlite") && path.is_none() {
+        reader
+            .refuse("SESSION_SQLITE_PATH", "is missing: DATABASE is no file to hold sessions too");
+    }
+    let sqlite = StoreSettings::Sqlite { path: path.unwrap_or_default() };
     let files = filesystem::read(reader);
     match kind.to_lowercase().as_str() {
         "sqlite" => sqlite,
@@ -106,7 +118,7 @@ pub(super) fn read(reader: &mut Reader) -> StoreSettings {
             database: name(reader, "SESSION_MONGODB_DB", "flask_session"),
             collection: name(reader, "SESSION_MONGODB_COLLECT", "sessions"),
         },
-        "sqlalchemy" => read_sqlalchemy(reader),
+        "sqlalchemy" => read_sqlalchemy(reader, shared),
         _ => {
             reader.refuse(
                 "SESSION_TYPE",
@@ -120,6 +132,14 @@ pub(super) fn read(reader: &mut Reader) -> StoreSettings {
 
 const REDIS: [&str; 5] = ["redis", "rediss", "redis+sentinel", "redis+cluster", "rediss+cluster"];
 const REDIS_DEFAULT: &str = "redis://127.0.0.1:6379/0";
+
+/// `DATABASE`, where that is no file but a PostgreSQL server's URL.
+fn database_url(reader: &Reader) -> Option<Secret> {
+    let url = reader.value("DATABASE")?.into_string()?;
+    let (scheme, _) = url.split_once("://")?;
+    let is_postgresql = matches!(scheme.split('+').next(), Some("postgresql" | "postgres"));
+    is_postgresql.then_some(Secret(url))
+}
 
 /// A URL of one of these schemes. What else is wrong with it the store's own client tells.
 fn url(reader: &mut Reader, key: &str, schemes: &[&str]) -> Option<Secret> {
@@ -149,7 +169,7 @@ fn read_memcached(reader: &mut Reader) -> Vec<String> {
     servers
 }
 
-fn read_sqlalchemy(reader: &mut Reader) -> StoreSettings {
+fn read_sqlalchemy(reader: &mut Reader, shared: Option<Secret>) -> StoreSettings {
     let schemes = [
         "postgresql",
         "postgresql+psycopg",
@@ -164,7 +184,8 @@ fn read_sqlalchemy(reader: &mut Reader) -> StoreSettings {
     ];
     let url = ["SESSION_SQLALCHEMY", "SQLALCHEMY_DATABASE_URI"]
         .into_iter()
-        .find_map(|key| url(reader, key, &schemes));
+        .find_map(|key| url(reader, key, &schemes))
+        .or(shared);
     if url.is_none() {
         reader.refuse(
             "SESSION_SQLALCHEMY",

@@ -5,12 +5,9 @@
 
 mod engine;
 mod mysql;
-mod pool;
 mod postgresql;
 mod sqlite;
 mod statements;
-mod tls;
-mod url;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -21,9 +18,9 @@ use rocket::tokio::sync::{Mutex, OnceCell};
 use super::{Cursor, Listed, Merge, Page, Record, Replacement, Store, update_by_replacing};
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
+use crate::sql::{self, Postgresql, Url};
 use engine::{Engine, Failure, Row, Values};
 use statements::{Dialect, Statement, Statements};
-use url::Url;
 
 pub use sqlite::expiry_text;
 
@@ -63,17 +60,24 @@ impl SqlalchemyStore {
         schema: Option<&str>,
         limit: Duration,
     ) -> Result<Self, Error> {
-        let url = Url::parse(url).map_err(|error| Error::store("open", error))?;
-        let engine: Result<Box<dyn Engine>, Failure> = match url.dialect {
-            Dialect::Postgresql => {
-                postgresql::Postgresql::new(&url, limit).map(|engine| Box::new(engine) as _)
-            }
-            Dialect::Mysql => mysql::Mysql::new(&url, limit).map(|engine| Box::new(engine) as _),
+        let found = Url::parse(url).and_then(|url| Some((Dialect::of(&url)?, url)));
+        let (dialect, url) = found.ok_or_else(|| {
+            let schemes = "postgresql://, mysql://, mariadb:// or sqlite://";
+            let words = format!("the URL must begin with {schemes}");
+            Error::store("open", sql::Error::Connection(words))
+        })?;
+        let engine: Result<Box<dyn Engine>, Failure> = match dialect {
+            Dialect::Postgresql => Postgresql::new(&url, limit)
+                .map(|engine| Box::new(engine) as _)
+                .map_err(Failure::from),
+            Dialect::Mysql => mysql::Mysql::new(&url, limit)
+                .map(|engine| Box::new(engine) as _)
+                .map_err(Failure::from),
             Dialect::Sqlite => sqlite::Sqlite::open(&url).map(|engine| Box::new(engine) as _),
         };
         Ok(Self {
             engine: engine.map_err(|error| Error::store("open", error))?,
-            statements: Statements::new(url.dialect, table, schema),
+            statements: Statements::new(dialect, table, schema),
             table_is_there: OnceCell::new(),
             turns: std::array::from_fn(|_| Mutex::new(())),
             hash: RandomState::new(),
@@ -106,7 +110,7 @@ impl SqlalchemyStore {
         self.table().await?;
         for _ in 0..4 {
             match self.engine.change(statement, values).await {
-                Err(Failure::Undone(_)) => {}
+                Err(Failure::Sql(sql::Error::Undone(_))) => {}
                 result => return result,
             }
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::sqlite::expiry_text;
 use super::statements::{Name, Statement};
+use crate::sql;
 use crate::sqlite;
 
 /// A database that runs the store's statements.
@@ -79,15 +80,9 @@ pub(super) enum Failure {
         "the table of the sessions is missing: bring it back, or restart to begin with an empty one"
     )]
     NoTable,
-    /// The engine undid the statement because it was in another's way.
-    #[error("{0}")]
-    Undone(String),
-    /// The engine refused the statement and would again; the connection is as good as before.
-    #[error("{0}")]
-    Statement(String),
-    /// There is no connection, or one that is of no more use.
-    #[error("{0}")]
-    Connection(String),
+    /// The server did not run it.
+    #[error(transparent)]
+    Sql(sql::Error),
     /// The SQLite file cannot be read or written.
     #[error(transparent)]
     Sqlite(sqlite::Error),
@@ -107,20 +102,11 @@ impl From<sqlite::Error> for Failure {
     }
 }
 
-impl Failure {
-    /// What the five characters of an SQLSTATE mean here; PostgreSQL and MySQL share them.
-    pub fn of_state(state: &str, message: String) -> Self {
-        match (state, state.get(..2)) {
-            ("42P01" | "42S02", _) => Self::NoTable,
-            (_, Some("40")) => Self::Undone(message),
-            (_, Some("22" | "23" | "42")) => Self::Statement(message),
-            // Read-only, shutting down, out of memory, …: a new connection may lead to a server
-            // that is not.
-            _ => Self::Connection(message),
+impl From<sql::Error> for Failure {
+    fn from(error: sql::Error) -> Self {
+        match error {
+            sql::Error::NoTable(_) => Self::NoTable,
+            error => Self::Sql(error),
         }
-    }
-
-    pub fn leaves_connection_usable(&self) -> bool {
-        matches!(self, Self::NoTable | Self::Undone(_) | Self::Statement(_))
     }
 }

@@ -8,10 +8,8 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Opts, OptsBuilder, SslOpts, Value as Column};
 
 use super::engine::{Engine, Failure, Row, Value, Values};
-use super::pool::{Lease, pool};
 use super::statements::Statement;
-use super::tls;
-use super::url::{Url, refused};
+use crate::sql::{self, Lease, Url, pool, refused};
 
 /// A connection idle for longer is asked whether it is still one, as the server may have closed it.
 const FRESH: Duration = Duration::from_millis(500);
@@ -35,7 +33,7 @@ impl std::fmt::Debug for Mysql {
 }
 
 impl Mysql {
-    pub fn new(url: &Url, limit: Duration) -> Result<Self, Failure> {
+    pub fn new(url: &Url, limit: Duration) -> Result<Self, sql::Error> {
         let opts = options(url, limit)?;
         // mysql_async takes the process's provider of cryptography. Should another part of a
         // program bring a second one along, rustls would not know which.
@@ -44,8 +42,8 @@ impl Mysql {
         Ok(Self { pool: pool(Connections(opts))?, address })
     }
 
-    fn unreachable(&self, error: Error) -> Failure {
-        Failure::Connection(format!("cannot use MySQL at {}: {}", self.address, words(&error)))
+    fn unreachable(&self, error: Error) -> sql::Error {
+        sql::Error::Connection(format!("cannot use MySQL at {}: {}", self.address, words(&error)))
     }
 }
 
@@ -79,7 +77,7 @@ impl Engine for Mysql {
             Ok(rows.into_iter().map(row).collect())
         };
         let rows = rows.await;
-        lease.give_back(rows)
+        Ok(lease.give_back(rows)?)
     }
 
     async fn change(&self, statement: &Statement, values: Values<'_>) -> Result<usize, Failure> {
@@ -94,7 +92,7 @@ impl Engine for Mysql {
             }
         };
         let changed = changed.await;
-        lease.give_back(changed)
+        Ok(lease.give_back(changed)?)
     }
 
     async fn script(&self, statements: &str) -> Result<(), Failure> {
@@ -104,7 +102,7 @@ impl Engine for Mysql {
             Ok(connection.query_drop(statements).await?)
         };
         let done = done.await;
-        lease.give_back(done)
+        Ok(lease.give_back(done)?)
     }
 }
 
@@ -125,9 +123,9 @@ fn columns(statement: &Statement, values: Values<'_>) -> Vec<Column> {
 }
 
 /// What the URL asks for. Its parameters are those of PyMySQL and mysqlclient that matter here.
-fn options(url: &Url, limit: Duration) -> Result<Opts, Failure> {
+fn options(url: &Url, limit: Duration) -> Result<Opts, sql::Error> {
     let opts = Opts::from_url(&format!("mysql://{}", url.place)).map_err(|_| {
-        Failure::Connection("the URL must be mysql://user:password@host:port/database".into())
+        sql::Error::Connection("the URL must be mysql://user:password@host:port/database".into())
     })?;
     let seconds = limit.as_secs_f64().ceil().max(1.0);
     let session = format!(
@@ -170,7 +168,7 @@ fn options(url: &Url, limit: Duration) -> Result<Opts, Failure> {
                 .with_danger_skip_domain_validation(true),
         ),
         (Some("VERIFY_IDENTITY"), None) => {
-            let known = tls::authorities().into_iter();
+            let known = sql::authorities().into_iter();
             let known = known.map(|authority| authority.to_vec().into()).collect();
             Some(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(known))
         }
@@ -185,7 +183,7 @@ fn options(url: &Url, limit: Duration) -> Result<Opts, Failure> {
     Ok(builder.ssl_opts(tls).into())
 }
 
-impl From<Error> for Failure {
+impl From<Error> for sql::Error {
     fn from(error: Error) -> Self {
         match &error {
             Error::Server(told) => Self::of_state(&told.state, words(&error)),

@@ -9,8 +9,8 @@ use rusqlite::types::{Value as Column, ValueRef};
 
 use super::engine::{Engine, Failure, Row, Value, Values};
 use super::statements::{Name, Statement};
-use super::url::{Url, refused};
 use crate::session::date::{Civil, to_unix};
+use crate::sql::{self, Url, refused};
 use crate::sqlite::{Database, Error};
 
 /// A SQLite file, in WAL mode: readers and a writer of its own, shared with whatever else this
@@ -24,15 +24,15 @@ impl Sqlite {
     /// `sqlite:///relative` to the working directory, or `sqlite:////absolute`.
     pub fn open(url: &Url) -> Result<Self, Failure> {
         if let Some((parameter, _)) = url.parameters.first() {
-            return Err(refused(parameter, "is not known for SQLite, which takes none"));
+            return Err(refused(parameter, "is not known for SQLite, which takes none").into());
         }
         match url.place.strip_prefix('/') {
             Some(path) if !path.is_empty() && path != ":memory:" => {
                 Ok(Self { database: Database::open(Path::new(path))? })
             }
-            _ => Err(Failure::Connection(
+            _ => Err(Failure::Sql(sql::Error::Connection(
                 "SQLite's URL must name a file: sqlite:///relative or sqlite:////absolute".into(),
-            )),
+            ))),
         }
     }
 }

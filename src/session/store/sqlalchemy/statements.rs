@@ -1,5 +1,7 @@
 //! The store's statements, in the words of each engine.
 
+use crate::sql::Url;
+
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -7,6 +9,18 @@ pub(super) enum Dialect {
     /// MySQL and MariaDB.
     Mysql,
     Sqlite,
+}
+
+impl Dialect {
+    /// What the URL's scheme says.
+    pub fn of(url: &Url) -> Option<Self> {
+        match url.dialect {
+            "postgresql" | "postgres" => Some(Self::Postgresql),
+            "mysql" | "mariadb" => Some(Self::Mysql),
+            "sqlite" => Some(Self::Sqlite),
+            _ => None,
+        }
+    }
 }
 
 /// A parameter, by what it stands for. See [`Values`](super::engine::Values).

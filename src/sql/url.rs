@@ -2,12 +2,11 @@
 
 use rocket::http::RawStr;
 
-use super::engine::Failure;
-use super::statements::Dialect;
+use super::Error;
 
 /// `dialect+driver://user:password@host:port/database?parameter=value`, in parts.
-pub(super) struct Url<'u> {
-    pub dialect: Dialect,
+pub(crate) struct Url<'u> {
+    pub dialect: &'u str,
     /// What is between the scheme and the parameters.
     pub place: &'u str,
     /// The parameters, decoded.
@@ -16,19 +15,9 @@ pub(super) struct Url<'u> {
 
 impl<'u> Url<'u> {
     /// The driver is Python's affair.
-    pub fn parse(url: &'u str) -> Result<Self, Failure> {
-        let unknown = || {
-            Failure::Connection(
-                "the URL must begin with postgresql://, mysql://, mariadb:// or sqlite://".into(),
-            )
-        };
-        let (scheme, rest) = url.split_once("://").ok_or_else(unknown)?;
-        let dialect = match scheme.split('+').next() {
-            Some("postgresql" | "postgres") => Dialect::Postgresql,
-            Some("mysql" | "mariadb") => Dialect::Mysql,
-            Some("sqlite") => Dialect::Sqlite,
-            _ => return Err(unknown()),
-        };
+    pub fn parse(url: &'u str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let dialect = scheme.split('+').next()?;
         let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let decode = |text: &str| RawStr::new(text).url_decode_lossy().into_owned();
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
@@ -36,7 +25,7 @@ impl<'u> Url<'u> {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode(name), decode(value))
         });
-        Ok(Self { dialect, place, parameters: parameters.collect() })
+        Some(Self { dialect, place, parameters: parameters.collect() })
     }
 
     /// `host:port`, for messages: nothing of the user or the password.
@@ -47,6 +36,19 @@ impl<'u> Url<'u> {
 }
 
 /// A parameter that cannot be used. Its value may be secret.
-pub(super) fn refused(parameter: &str, why: &str) -> Failure {
-    Failure::Connection(format!("the URL's parameter {parameter:?} {why}"))
+pub(crate) fn refused(parameter: &str, why: &str) -> Error {
+    Error::Connection(format!("the URL's parameter {parameter:?} {why}"))
+}
+
+/// A URL, its password replaced by `…`.
+pub(crate) fn without_password(url: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let (user, place) = rest.rsplit_once('@')?;
+        let user = user.split(':').next()?;
+        Some(format!("{scheme}://{user}:…@{place}"))
+    };
+    let url = hidden().unwrap_or_else(|| url.to_owned());
+    // Some clients take the password after the question mark.
+    url.split('?').next().unwrap_or_default().to_owned()
 }

@@ -13,7 +13,6 @@ use rustls::{
 };
 use tokio_postgres::config::SslMode;
 
-use super::engine::Failure;
 use super::url::refused;
 
 /// How much of a server's certificate is checked.
@@ -31,7 +30,7 @@ pub(super) enum Check {
 pub(super) fn mode(
     sslmode: Option<&str>,
     has_authority: bool,
-) -> Result<(SslMode, Check), Failure> {
+) -> Result<(SslMode, Check), super::Error> {
     Ok(match sslmode {
         Some("disable") => (SslMode::Disable, Check::Nothing),
         None | Some("allow" | "prefer") => (SslMode::Prefer, Check::Nothing),
@@ -51,8 +50,11 @@ pub(super) fn mode(
 
 /// A client that checks so much, against the authorities in the PEM file `sslrootcert` or, without
 /// one, those that this machine knows.
-pub(super) fn client(check: Check, sslrootcert: Option<&str>) -> Result<ClientConfig, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::Connection(format!("TLS: {error}"));
+pub(super) fn client(
+    check: Check,
+    sslrootcert: Option<&str>,
+) -> Result<ClientConfig, super::Error> {
+    let failed = |error: &dyn std::fmt::Display| super::Error::Connection(format!("TLS: {error}"));
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -71,11 +73,11 @@ pub(super) fn client(check: Check, sslrootcert: Option<&str>) -> Result<ClientCo
 }
 
 /// Those that this machine knows.
-pub(super) fn authorities() -> Vec<CertificateDer<'static>> {
+pub(crate) fn authorities() -> Vec<CertificateDer<'static>> {
     rustls_native_certs::load_native_certs().certs
 }
 
-fn roots(sslrootcert: Option<&str>) -> Result<RootCertStore, Failure> {
+fn roots(sslrootcert: Option<&str>) -> Result<RootCertStore, super::Error> {
     let mut roots = RootCertStore::empty();
     let Some(path) = sslrootcert.filter(|path| *path != "system") else {
         roots.add_parsable_certificates(authorities());

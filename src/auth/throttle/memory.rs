@@ -1,0 +1,313 @@
+//! The counters in memory, of one process.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rocket::tokio::sync::Notify;
+
+use super::{ACCOUNT, ADDRESS, CAPACITY, Limit, MEMORY, Outcome, PATIENCE, Verdict, network};
+
+#[derive(Clone, Copy, Debug)]
+struct Tries {
+    /// Failed in a row.
+    failed: u32,
+    /// Being checked now.
+    pending: u32,
+    /// The last failure.
+    last: Instant,
+}
+
+impl Tries {
+    fn new(now: Instant) -> Self {
+        Self { failed: 0, pending: 0, last: now }
+    }
+
+    /// How long until the next try: nothing at first, then 1, 2, 4 … seconds after each failure.
+    fn wait(self, limit: Limit, now: Instant) -> Option<Duration> {
+        let over = self.failed.checked_sub(limit.free)?;
+        let wait = Duration::from_secs(1 << over.min(16)).min(limit.longest);
+        (self.last + wait).checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+
+    /// Whether one more could fail without too many having been let through at once.
+    fn has_room(self, limit: Limit) -> bool {
+        self.pending == 0 || self.failed + self.pending < limit.free
+    }
+}
+
+/// The counters: 32 bytes for each account and each address.
+#[derive(Debug, Default)]
+pub struct Memory {
+    // Keys are keyed hashes: short, and of no use to whoever wants to fill one place.
+    hasher: RandomState,
+    state: Mutex<State>,
+    settled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tries: HashMap<u64, Tries>,
+    /// Pairs of account and address that have signed in.
+    known: HashMap<u64, Instant>,
+}
+
+/// A try that is being checked. It counts as failed unless something else is said.
+#[derive(Debug)]
+pub struct Attempt<'t> {
+    throttle: &'t Memory,
+    account: u64,
+    address: u64,
+    pair: u64,
+    outcome: Outcome,
+}
+
+impl Memory {
+    /// Begins a try, perhaps after standing in line.
+    pub async fn begin(&self, account: &str, address: IpAddr) -> Result<Attempt<'_>, Duration> {
+        let deadline = rocket::tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let settled = self.settled.notified();
+            rocket::tokio::pin!(settled);
+            settled.as_mut().enable();
+            match self.try_begin(account, address, Instant::now()) {
+                Verdict::Begun(attempt) => return Ok(attempt),
+                Verdict::Later(wait) => return Err(wait),
+                Verdict::Full => {}
+            }
+            if rocket::tokio::time::timeout_at(deadline, settled).await.is_err() {
+                return Err(Duration::from_secs(1));
+            }
+        }
+    }
+
+    fn try_begin(&self, account: &str, address: IpAddr, now: Instant) -> Verdict<Attempt<'_>> {
+        let mut state = self.state();
+        let pair = self.key(("pair", account, network(address)));
+        // Where somebody has signed in to the account before, others' failures do not count.
+        let account = match state.known.contains_key(&pair) {
+            true => pair,
+            false => self.key(("account", account)),
+        };
+        let address = self.key(("address", network(address)));
+        let limits = [(account, ACCOUNT), (address, ADDRESS)];
+        make_room(&mut state.tries, |tries| (tries.pending > 0, tries.last), now);
+        for (key, _) in limits {
+            let tries = state.tries.entry(key).or_insert(Tries::new(now));
+            if now.saturating_duration_since(tries.last) >= MEMORY {
+                tries.failed = 0;
+            }
+        }
+        let tries = |key: &u64| state.tries.get(key).copied().unwrap_or(Tries::new(now));
+        let wait = limits.iter().filter_map(|(key, limit)| tries(key).wait(*limit, now)).max();
+        if let Some(wait) = wait {
+            return Verdict::Later(wait);
+        }
+        if !limits.iter().all(|(key, limit)| tries(key).has_room(*limit)) {
+            return Verdict::Full;
+        }
+        for (key, _) in limits {
+            if let Some(tries) = state.tries.get_mut(&key) {
+                tries.pending += 1;
+            }
+        }
+        Verdict::Begun(Attempt { throttle: self, account, address, pair, outcome: Outcome::Failed })
+    }
+
+    fn settle(&self, attempt: &Attempt<'_>, now: Instant) {
+        let mut state = self.state();
+        for key in [attempt.account, attempt.address] {
+            if let Some(tries) = state.tries.get_mut(&key) {
+                tries.pending = tries.pending.saturating_sub(1);
+                if attempt.outcome == Outcome::Failed {
+                    tries.failed = tries.failed.saturating_add(1);
+                    tries.last = now;
+                }
+            }
+        }
+        if attempt.outcome == Outcome::Succeeded {
+            // The address's failures stay: whoever guesses must not clear them with an account
+            // of his own.
+            if let Some(tries) = state.tries.get_mut(&attempt.account) {
+                tries.failed = 0;
+            }
+            make_room(&mut state.known, |last| (false, *last), now);
+            state.known.insert(attempt.pair, now);
+        }
+        drop(state);
+        self.settled.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self, of: impl Hash) -> u64 {
+        self.hasher.hash_one(of)
+    }
+}
+
+impl Attempt<'_> {
+    /// Says how it ended.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.throttle.settle(self, Instant::now());
+    }
+}
+
+/// Forgets the older half when the map is full, except what is in use.
+fn make_room<T>(
+    map: &mut HashMap<u64, T>,
+    use_and_time: impl Fn(&T) -> (bool, Instant),
+    now: Instant,
+) {
+    if map.len() < CAPACITY {
+        return;
+    }
+    let recent = |entry: &T, since: Instant| {
+        let (in_use, last) = use_and_time(entry);
+        in_use || last > since
+    };
+    if let Some(since) = now.checked_sub(MEMORY) {
+        map.retain(|_, entry| recent(entry, since));
+    }
+    if map.len() >= CAPACITY {
+        let mut times: Vec<_> = map.values().map(|entry| use_and_time(entry).1).collect();
+        let (_, median, _) = times.select_nth_unstable(CAPACITY / 2);
+        let median = *median;
+        map.retain(|_, entry| recent(entry, median));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    /// A try that fails, if it is taken.
+    fn guess(throttle: &Memory, account: &str, from: IpAddr, now: Instant) -> Result<(), Duration> {
+        match throttle.try_begin(account, from, now) {
+            Verdict::Begun(attempt) => {
+                throttle.settle(&attempt, now);
+                std::mem::forget(attempt);
+                Ok(())
+            }
+            Verdict::Later(wait) => Err(wait),
+            Verdict::Full => panic!("nothing else is being checked"),
+        }
+    }
+
+    fn sign_in(throttle: &Memory, account: &str, from: IpAddr, now: Instant) {
+        match throttle.try_begin(account, from, now) {
+            Verdict::Begun(attempt) => attempt.settle(Outcome::Succeeded),
+            _ => panic!("not let in"),
+        }
+    }
+
+    #[test]
+    fn guessing_at_one_account_is_slowed_from_any_address() {
+        let throttle = Memory::default();
+        let now = Instant::now();
+        let taken = (0..50).filter(|i| guess(&throttle, "gkf", address(*i), now).is_ok()).count();
+        assert_eq!(taken, 5);
+        assert!(guess(&throttle, "other", address(99), now).is_ok());
+    }
+
+    #[test]
+    fn one_address_trying_many_accounts_is_slowed() {
+        let throttle = Memory::default();
+        let now = Instant::now();
+        let tries = (0..99).map(|i| guess(&throttle, &format!("user{i}"), address(1), now));
+        assert_eq!(tries.filter(Result::is_ok).count(), 30);
+    }
+
+    #[test]
+    fn waits_grow_and_stay_bounded() {
+        let throttle = Memory::default();
+        let mut now = Instant::now();
+        let mut waits = Vec::new();
+        for i in 0..20 {
+            if let Err(wait) = guess(&throttle, "gkf", address(i), now) {
+                waits.push(wait.as_secs());
+                now += wait;
+                assert!(guess(&throttle, "gkf", address(i), now).is_ok());
+            }
+        }
+        assert_eq!(waits[..7], [1, 2, 4, 8, 16, 30, 30]);
+    }
+
+    #[test]
+    fn the_owners_usual_address_is_not_kept_out_by_others() {
+        let throttle = Memory::default();
+        let now = Instant::now();
+        sign_in(&throttle, "gkf", address(1), now);
+        for i in 2..30 {
+            let _ = guess(&throttle, "gkf", address(i), now);
+        }
+        assert!(guess(&throttle, "gkf", address(1), now).is_ok());
+        assert!(guess(&throttle, "gkf", address(40), now).is_err());
+    }
+
+    #[test]
+    fn success_forgets_the_accounts_failures_but_not_the_addresses() {
+        let throttle = Memory::default();
+        let now = Instant::now();
+        for i in 0..25 {
+            guess(&throttle, &format!("victim{i}"), address(1), now).unwrap();
+        }
+        sign_in(&throttle, "own", address(1), now);
+        let left = (0..50).map(|i| guess(&throttle, &format!("next{i}"), address(1), now));
+        assert_eq!(left.filter(Result::is_ok).count(), 5);
+    }
+
+    #[test]
+    fn what_could_not_be_checked_is_nobodys_failure() {
+        let throttle = Memory::default();
+        let now = Instant::now();
+        for _ in 0..50 {
+            match throttle.try_begin("gkf", address(1), now) {
+                Verdict::Begun(attempt) => attempt.settle(Outcome::Void),
+                _ => panic!("not let in"),
+            }
+        }
+    }
+
+    #[rocket::async_test]
+    async fn many_who_know_the_password_all_get_in_and_guesses_at_once_do_not() {
+        let throttle = Memory::default();
+        let right = (0..100).map(|_| async {
+            let attempt = throttle.begin("gkf", address(1)).await.unwrap();
+            rocket::tokio::task::yield_now().await;
+            attempt.settle(Outcome::Succeeded);
+        });
+        rocket::futures::future::join_all(right).await;
+        let wrong = (0..100).map(|_| async {
+            let attempt = throttle.begin("other", address(2)).await;
+            rocket::tokio::task::yield_now().await;
+            attempt.is_ok()
+        });
+        let taken = rocket::futures::future::join_all(wrong).await;
+        assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 5);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let throttle = Memory::default();
+        let now = Instant::now();
+        for i in 0..200_000_u32 {
+            let spread = IpAddr::from((u128::from(i) << 64).to_be_bytes());
+            let _ = guess(&throttle, &i.to_string(), spread, now + Duration::from_micros(i.into()));
+        }
+        assert!(throttle.state().tries.len() <= CAPACITY + 2);
+    }
+}
