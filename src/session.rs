@@ -41,6 +41,7 @@ mod error;
 mod fairing;
 mod flash;
 mod guard;
+mod operations;
 pub mod settings;
 pub mod signing;
 pub mod store;
