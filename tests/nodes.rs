@@ -8,6 +8,8 @@ mod copying;
 #[path = "nodes/pages.rs"]
 mod pages;
 mod servers;
+#[path = "nodes/service.rs"]
+mod service;
 mod support;
 #[path = "nodes/throttle.rs"]
 mod throttle;
