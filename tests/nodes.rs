@@ -5,6 +5,8 @@
 mod commands;
 #[path = "nodes/copying.rs"]
 mod copying;
+#[path = "nodes/moving.rs"]
+mod moving;
 #[path = "nodes/pages.rs"]
 mod pages;
 mod servers;

@@ -319,3 +319,29 @@ fn postgresql_may_be_killed_or_hang_and_nobody_is_signed_out() {
     comes_back(&node, &cookie);
     assert!(!node.log().contains("secret"), "{}", node.log());
 }
+
+#[test]
+fn a_read_only_postgresql_still_shows_the_students() {
+    let Some(set) = Set::filled("a_read_only_postgresql_still_shows_the_students") else { return };
+    let node = set.sites[0].serve();
+    let visitor = node.signed_in();
+    let become_read_only = |is: &str| {
+        set.postgres.sql(&format!(
+            "ALTER ROLE dewar SET default_transaction_read_only = {is}; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'dewar'"
+        ));
+    };
+    become_read_only("on");
+    super::support::wait_for("new connections", || {
+        (visitor.get("/brief_introduction").status == 200).then_some(())
+    });
+    assert_eq!(visitor.get("/detailed?id=1").status, 200);
+    let form = [("username", USER), ("password", PASSWORD)];
+    assert_eq!(node.browser().post("/login", &form).status, 503);
+    assert!(set.sites[0].fail(&["user", "disable", USER], b"").1.contains("read-only"));
+    become_read_only("off");
+    super::support::wait_for("new connections", || {
+        (node.browser().post("/login", &form).status == 303).then_some(())
+    });
+    assert!(visitor.is_signed_in());
+}
