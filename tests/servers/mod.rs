@@ -5,6 +5,8 @@
 
 pub mod mariadb;
 pub mod memcached;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 pub mod outage;
 pub mod postgres;
 pub mod redis;
