@@ -6,7 +6,7 @@ mod support;
 use serde_json::Value;
 use servers::mariadb::Mariadb;
 use servers::postgres::Postgres;
-use servers::{memcached, redis};
+use servers::{memcached, mongodb, redis};
 use support::{PASSWORD, Server, Site, USER, has};
 
 fn set_up(settings: &str) -> (Site, Server) {
@@ -83,6 +83,19 @@ fn sessions_in_redis_are_listed_and_ended() {
         let url = format!("redis://127.0.0.1:{}/0", store.port);
         listed(&format!("SESSION_TYPE = 'redis'\nSESSION_REDIS = '{url}'"));
     }
+}
+
+#[test]
+#[ignore = "the stand-in itself, which another test starts"]
+fn the_stand_in() {
+    mongodb::serve();
+}
+
+#[test]
+fn sessions_in_what_stands_in_for_mongodb_are_listed_and_ended() {
+    let store = mongodb::stand_in("the_stand_in");
+    let url = format!("mongodb://127.0.0.1:{}", store.port);
+    listed(&format!("SESSION_TYPE = 'mongodb'\nSESSION_MONGODB = '{url}'"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use servers::mariadb::Mariadb;
 use servers::postgres::Postgres;
-use servers::{memcached, redis};
+use servers::{memcached, mongodb, redis};
 use support::{Answer, Browser, Server, Site, has};
 
 /// `SESSION_STORE_TIMEOUT`.
@@ -168,4 +168,21 @@ fn mariadb_may_hang_and_die() {
     stage.assert_down("killed");
     store.service.restart();
     stage.assert_back("killed");
+}
+
+#[test]
+#[ignore = "the stand-in itself, which another test starts"]
+fn the_stand_in() {
+    mongodb::serve();
+}
+
+#[test]
+fn what_stands_in_for_mongodb_may_hang() {
+    let store = mongodb::stand_in("the_stand_in");
+    let url = format!("mongodb://127.0.0.1:{}", store.port);
+    let stage = Stage::new(&format!("SESSION_TYPE = 'mongodb'\nSESSION_MONGODB = '{url}'"));
+    store.hang();
+    stage.assert_hung();
+    store.go_on();
+    stage.assert_back("hung");
 }

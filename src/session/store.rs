@@ -4,6 +4,8 @@
 pub mod filesystem;
 #[cfg(feature = "memcached")]
 pub mod memcached;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlalchemy")]
@@ -31,6 +33,8 @@ use super::token::StoreKey;
 pub use filesystem::FilesystemStore;
 #[cfg(feature = "memcached")]
 pub use memcached::MemcachedStore;
+#[cfg(feature = "mongodb")]
+pub use mongodb::{MongodbStore, SessionDocument};
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
 #[cfg(feature = "sqlalchemy")]
@@ -214,6 +218,12 @@ pub fn connect(settings: &Settings) -> Result<Option<Arc<dyn Store>>, Error> {
         }
         #[cfg(feature = "memcached")]
         StoreSettings::Memcached { servers } => Ok(timed(settings, MemcachedStore::open(servers)?)),
+        #[cfg(feature = "mongodb")]
+        StoreSettings::Mongodb { url, database, collection } => {
+            let limit = settings.store_timeout;
+            let store = MongodbStore::open(url.expose(), database, collection, limit)?;
+            Ok(timed(settings, store))
+        }
         #[cfg(feature = "sqlalchemy")]
         StoreSettings::Sqlalchemy { url, table, schema } => {
             let limit = settings.store_timeout;

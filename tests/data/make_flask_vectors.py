@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks the real Flask, itsdangerous, Werkzeug, Flask-Session, msgspec and cachelib what they write and
+"""Asks the real Flask, itsdangerous, Werkzeug, Flask-Session, msgspec, cachelib and pymongo what they write and
 read, and prints it as JSON for tests/flask_vectors.rs:
 
     python3 -m venv venv && venv/bin/pip install -r tests/data/requirements.txt
@@ -22,13 +22,15 @@ import uuid
 import warnings
 from unittest import mock
 
+import bson
 import itsdangerous
 import sqlalchemy
 from cachelib.file import FileSystemCache
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
-from flask_session.base import MsgSpecSerializer
+from flask_session.base import MsgSpecSerializer, ServerSideSession
 from flask_session.memcached import MemcachedSessionInterface
+from flask_session.mongodb import MongoDBSessionInterface
 from flask_session.sqlalchemy import SqlAlchemySessionInterface
 from flask_sqlalchemy import SQLAlchemy
 from itsdangerous import BadSignature
@@ -419,6 +421,46 @@ def filesystem():
     return kind
 
 
+class Collection:
+    """Keeps the document that Flask-Session upserts."""
+
+    def create_index(self, field, **options):
+        assert (field, options) == ("expiration", {"expireAfterSeconds": 0})
+
+    def update_one(self, filter, update, upsert):
+        [(operator, self.document)] = update.items()
+        assert operator == "$set" and upsert and filter == {"id": self.document["id"]}
+
+
+def mongodb_documents():
+    """What Flask-Session has MongoDB keep, but for the `_id` that MongoDB adds."""
+    rng = random.Random(4713)
+    values = [value for name, value in all_values() if len(repr(value)) < 1_000 and name != "a naive time"]
+    for index, value in enumerate(values):
+        kept = Collection()
+        format = ("msgpack", "json")[index % 2]
+        prefix = ("session:", "app1:", "")[index % 3]
+        lifetime = (dt.timedelta(days=31), dt.timedelta(seconds=3600), dt.timedelta(milliseconds=1500))[index % 7 % 3]
+        client = {"flask_session": {"sessions": kept}}
+        with mock.patch("flask_session.mongodb.mongodb.MongoClient", dict):
+            interface = MongoDBSessionInterface(Flask("vectors"), client, serialization_format=format)
+        store_id = prefix + base64.urlsafe_b64encode(rng.randbytes(32)).decode().rstrip("=")
+        moment = dt.datetime.fromtimestamp(NOW, UTC).replace(microsecond=987_654)
+        with mock.patch("flask_session.mongodb.mongodb.datetime", wraps=dt.datetime) as clock:
+            clock.utcnow.return_value = moment.replace(tzinfo=None)
+            try:
+                interface._upsert_session(lifetime, ServerSideSession(value), store_id)
+            except Exception:
+                continue
+        data = bson.encode(kept.document)
+        yield {
+            "id": store_id,
+            "val": b64(kept.document["val"]),
+            "expiration_ms": int(bson.decode(data)["expiration"].replace(tzinfo=UTC).timestamp() * 1000),
+            "bson_without__id": b64(data),
+        }
+
+
 def signer():
     made = itsdangerous.Signer("dev", salt="flask-session", key_derivation="hmac")
     for sid in ("-56h5Ce53LwAjfkkN8UD-RgSu_QkFsoO7ZdGzgwQ8_c", "OLDSID", "a.b"):
@@ -493,7 +535,7 @@ def sqlalchemy_rows():
 
 
 def main():
-    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec", "cachelib", "pymemcache", "SQLAlchemy")
+    packages = ("Flask", "Werkzeug", "itsdangerous", "Flask-Session", "msgspec", "cachelib", "pymemcache", "SQLAlchemy", "pymongo")
     vectors = {
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "cookies": list(cookies()),
@@ -507,6 +549,7 @@ def main():
         "cookie_header": list(cookie_headers()),
         "behaviour": list(behaviours(NOW, at, tell)),
         "filesystem": filesystem(),
+        "mongodb_documents": list(mongodb_documents()),
     }
     # A case a line, so that a change shows which cases it changes.
     print("{")

@@ -1,4 +1,4 @@
-//! What the real Flask, itsdangerous, Werkzeug, msgspec and cachelib did, case by case: read and
+//! What the real Flask, itsdangerous, Werkzeug, msgspec, cachelib and pymongo did, case by case: read and
 //! written the same way here.
 //!
 //! The cases are in `tests/data/flask.json`, made by `tests/data/make_flask_vectors.py`;
@@ -18,7 +18,7 @@ use dewar::session::codec::{Format, json, msgpack, pickle, tagged};
 use dewar::session::settings::{FileHash, FileSettings};
 use dewar::session::signing::{self, ID_SALT, Rejected, SESSION_SALT, Signer};
 use dewar::session::store::filesystem::{CacheFile, file_name};
-use dewar::session::store::{FilesystemStore, Store, expiry_text, memcached};
+use dewar::session::store::{FilesystemStore, SessionDocument, Store, expiry_text, memcached};
 use dewar::session::{BigInt, Map, StoreKey, Uuid, Value, cookie};
 use serde_json::Value as Json;
 
@@ -41,6 +41,7 @@ fn every_case_comes_out_as_it_did_in_python() {
             "http_date" => http_date,
             "behaviour" => behaviour::check,
             "cookie_header" => cookie_header,
+            "mongodb_documents" => mongodb_document,
             "filesystem" => {
                 filesystem(&cases);
                 counts.insert(kind, cases["files"].as_array().unwrap().len());
@@ -276,6 +277,14 @@ fn session_file(case: &Json) {
         let record = runtime.block_on(store.load(&key)).unwrap().unwrap();
         assert_eq!(record.bytes, file.record);
     }
+}
+
+fn mongodb_document(case: &Json) {
+    let bson = STANDARD.decode(text(case, "bson_without__id")).unwrap();
+    let document = SessionDocument::parse(&bson).unwrap();
+    assert_eq!(document.id, text(case, "id"));
+    assert_eq!(STANDARD.encode(&document.val), text(case, "val"));
+    assert_eq!(Some(document.expiration), case["expiration_ms"].as_i64());
 }
 
 fn signer(case: &Json) {

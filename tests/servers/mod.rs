@@ -5,6 +5,8 @@
 
 pub mod mariadb;
 pub mod memcached;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 pub mod outage;
 pub mod postgres;
 pub mod redis;
@@ -78,6 +80,21 @@ impl Service {
     /// Hangs it: it keeps its connections and answers nothing.
     pub fn hang(&self) {
         self.signal("-STOP");
+        // A thread goes on until it notices.
+        while !self.threads().iter().all(|state| *state == b'T') {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The states of its threads, as Linux tells them.
+    fn threads(&self) -> Vec<u8> {
+        let pid = self.child.as_ref().expect("a running server").id();
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map_while(Result::ok);
+        // One that ends meanwhile has no state.
+        let stats = threads.filter_map(|thread| std::fs::read(thread.path().join("stat")).ok());
+        // After the name, which is in parentheses.
+        let state = |stat: &Vec<u8>| Some(stat[stat.iter().rposition(|byte| *byte == b')')? + 2]);
+        stats.filter_map(|stat| state(&stat)).collect()
     }
 
     /// Lets it go on.

@@ -113,8 +113,7 @@ pub(super) fn read(reader: &mut Reader) -> StoreSettings {
         },
         "memcached" => StoreSettings::Memcached { servers: read_memcached(reader) },
         "mongodb" => StoreSettings::Mongodb {
-            url: url(reader, "SESSION_MONGODB", &["mongodb", "mongodb+srv"])
-                .unwrap_or_else(|| Secret("mongodb://localhost:27017".into())),
+            url: read_mongodb(reader),
             database: name(reader, "SESSION_MONGODB_DB", "flask_session"),
             collection: name(reader, "SESSION_MONGODB_COLLECT", "sessions"),
         },
@@ -150,6 +149,20 @@ fn url(reader: &mut Reader, key: &str, schemes: &[&str]) -> Option<Secret> {
         reader.refuse(key, format!("must be a URL that begins with {}", schemes.join(" or ")));
     }
     Some(Secret(url))
+}
+
+fn read_mongodb(reader: &mut Reader) -> Secret {
+    let key = "SESSION_MONGODB";
+    let told = reader.value(key);
+    if told.is_some_and(|url| url.as_str().is_some_and(|url| url.starts_with("mongodb+srv://"))) {
+        reader.refuse(
+            key,
+            "cannot begin with mongodb+srv://; give the servers themselves, as in \
+             \"mongodb://host:27017,host:27017/?replicaSet=name&tls=true\"",
+        );
+        return Secret(String::new());
+    }
+    url(reader, key, &["mongodb"]).unwrap_or_else(|| Secret("mongodb://localhost:27017".into()))
 }
 
 fn read_memcached(reader: &mut Reader) -> Vec<String> {
