@@ -26,7 +26,7 @@ pub struct Arguments {
     password_stdin: bool,
     /// Where accounts and students go: a SQLite file, or a PostgreSQL server's URL
     /// [default: dewar.db]
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", conflicts_with = "dry_run")]
     database: Option<String>,
     /// Take the settings of a Flask application: a .py, .cfg, .env, .toml or .json file, which is
     /// read and never run

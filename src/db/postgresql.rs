@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use rocket::tokio::runtime::Builder;
+use rocket::tokio::time::timeout;
 use tokio_postgres::{GenericClient, IsolationLevel};
 
 use super::Error;
@@ -20,6 +21,9 @@ const MIGRATIONS: &[&str] = &[
 /// Two nodes that start at once migrate one after the other: whoever holds this advisory lock. The
 /// number means nothing but "dewar" in ASCII.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(x'6465776172'::bigint)";
+
+/// How long all migrations may take, with the wait for another node's.
+const LONGEST: Duration = Duration::from_secs(60);
 
 pub(super) fn server(url: &str, limit: Duration) -> Result<Postgresql, sql::Error> {
     let unknown = || sql::Error::Connection("the URL must begin with postgresql://".into());
@@ -65,7 +69,7 @@ async fn migrate(server: &Postgresql) -> Result<usize, sql::Error> {
                 "the database must be in UTF8, and is in {encoding}"
             )));
         }
-        transaction.batch_execute("SET LOCAL statement_timeout = '1min'").await?;
+        transaction.batch_execute("SET LOCAL statement_timeout = '30s'").await?;
         transaction.batch_execute(LOCK).await?;
         transaction
             .batch_execute(
@@ -84,7 +88,10 @@ async fn migrate(server: &Postgresql) -> Result<usize, sql::Error> {
         transaction.commit().await?;
         Ok(found)
     });
-    made.await
+    timeout(LONGEST, made).await.unwrap_or_else(|_| {
+        let at = server.address();
+        Err(sql::Error::Connection(format!("PostgreSQL at {at} does not answer")))
+    })
 }
 
 async fn version(client: &impl GenericClient) -> Result<usize, sql::Error> {

@@ -54,7 +54,8 @@ impl Postgresql {
         &self.address
     }
 
-    /// Does `work` on a connection, which is kept for others unless it is of no more use.
+    /// Does `work` on a connection, which is kept for others unless it is of no more use. Getting
+    /// one has the limit to itself; the work is to keep one.
     pub(crate) async fn run<T>(
         &self,
         work: impl AsyncFnOnce(&mut ClientWrapper) -> Result<T, Error>,
@@ -64,7 +65,7 @@ impl Postgresql {
             let at = &self.address;
             Error::Connection(format!("cannot use PostgreSQL at {at}: {}", words(&error)))
         };
-        let done = match lease.connection(&self.pool, unreachable).await {
+        let done = match self.in_time(lease.connection(&self.pool, unreachable)).await {
             Ok(client) => work(client).await,
             Err(error) => Err(error),
         };

@@ -109,6 +109,15 @@ fn check_shows_the_database_without_its_password() {
     assert!(shown.contains("\"sqlalchemy\""), "sessions are there as well: {shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
 
+    let credentials = tempfile::tempdir().unwrap();
+    std::fs::write(credentials.path().join("DATABASE"), "postgresql://dewar:s3cret@other/dewar\n")
+        .unwrap();
+    let mut check = site.command(&["check"]);
+    check.env("CREDENTIALS_DIRECTORY", credentials.path());
+    let shown = String::from_utf8(output_of(check, b"").stdout).unwrap();
+    assert!(shown.contains("postgresql://dewar:…@other/dewar"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+
     let wrong = node("postgresql://dewar:s3cret@127.0.0.1/dewar?sslmode=maybe", "");
     let (status, error) = wrong.fail(&["check"], b"");
     assert_eq!(status, 2);
@@ -129,6 +138,21 @@ fn a_server_that_is_not_there_is_told_of_without_the_password() {
         assert!(error.contains("127.0.0.1:9"), "{error}");
         assert!(!error.contains("s3cret"), "{error}");
     }
+}
+
+#[test]
+fn no_command_waits_for_a_server_that_hangs() {
+    let Some((server, site)) = one_node("no_command_waits_for_a_server_that_hangs") else { return };
+    server.hang();
+    for command in [&["serve"][..], &["user", "list"], &["students", "export"]] {
+        let begin = std::time::Instant::now();
+        let (status, error) = site.fail(command, b"");
+        assert_eq!(status, 1, "{command:?}");
+        assert!(error.contains("does not answer within 2 s"), "{error}");
+        assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+    server.go_on();
+    site.run(&["user", "list"]);
 }
 
 #[test]
