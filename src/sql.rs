@@ -12,4 +12,6 @@ pub use error::Error;
 pub(crate) use pool::{Lease, pool};
 pub use postgresql::Postgresql;
 pub(crate) use tls::authorities;
-pub(crate) use url::{Url, refused, without_password};
+#[cfg(feature = "app")]
+pub(crate) use url::without_password;
+pub(crate) use url::{Url, refused};

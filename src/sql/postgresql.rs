@@ -9,8 +9,9 @@ use rocket::http::RawStr;
 use rocket::tokio::time::timeout;
 use rustls::ClientConfig;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::{Config, NoTls};
+#[cfg(feature = "app")]
+use tokio_postgres::{Row, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::pool::{Lease, pool};
@@ -49,11 +50,6 @@ impl Postgresql {
         Ok(Self { pool: pool(manager)?, address, limit })
     }
 
-    /// `host:port`, or the directory of the server's socket.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
     /// Does `work` on a connection, which is kept for others unless it is of no more use. Getting
     /// one has the limit to itself; the work is to keep one.
     pub(crate) async fn run<T>(
@@ -70,6 +66,33 @@ impl Postgresql {
             Err(error) => Err(error),
         };
         lease.give_back(done)
+    }
+
+    /// What `future` comes to, unless the limit is over first.
+    pub(crate) async fn in_time<T, E>(
+        &self,
+        future: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error>
+    where
+        Error: From<E>,
+    {
+        match timeout(self.limit, future).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Error::Connection(format!(
+                "PostgreSQL at {} does not answer within {} s",
+                self.address,
+                self.limit.as_secs_f64()
+            ))),
+        }
+    }
+}
+
+/// What the application's tables need beyond that.
+#[cfg(feature = "app")]
+impl Postgresql {
+    /// `host:port`, or the directory of the server's socket.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// [`run`](Self::run), ended with an error when the limit is over.
@@ -113,24 +136,6 @@ impl Postgresql {
             Ok(client.execute(&prepared, values).await?)
         })
         .await
-    }
-
-    /// What `future` comes to, unless the limit is over first.
-    pub(crate) async fn in_time<T, E>(
-        &self,
-        future: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error>
-    where
-        Error: From<E>,
-    {
-        match timeout(self.limit, future).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Error::Connection(format!(
-                "PostgreSQL at {} does not answer within {} s",
-                self.address,
-                self.limit.as_secs_f64()
-            ))),
-        }
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn refused(parameter: &str, why: &str) -> Error {
 }
 
 /// A URL, its password replaced by `…`.
+#[cfg(feature = "app")]
 pub(crate) fn without_password(url: &str) -> String {
     let hidden = || {
         let (scheme, rest) = url.split_once("://")?;
