@@ -305,18 +305,16 @@ async fn a_scan_lists_each_live_session_of_the_prefix_and_no_other(store: &dyn S
     sleep(2_100).await;
     let mut found = HashSet::new();
     let mut from = None;
-    loop {
-        let Some(page) = store.scan(&prefix, from.as_ref(), 10).await.unwrap() else {
-            return;
-        };
+    // An engine that cannot list has nothing to show here.
+    while let Some(page) = store.scan(&prefix, from.as_ref(), 10).await.unwrap() {
         assert!(page.sessions.iter().all(|listed| listed.bytes == b"x"));
         found.extend(page.sessions.into_iter().map(|listed| listed.key));
         from = page.next;
         if from.is_none() {
+            assert_eq!(found, keys);
             break;
         }
     }
-    assert_eq!(found, keys);
     for key in keys.iter().chain([&other]) {
         store.delete(key).await.unwrap();
     }
