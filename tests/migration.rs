@@ -82,6 +82,23 @@ async fn a_moved_session_that_is_ended_does_not_come_back() {
 }
 
 #[rocket::async_test]
+async fn ids_are_hashed_in_place_under_another_prefix_and_a_key_signs_nobody_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions.db");
+    let old = App::configured(&plain(&path)).await;
+    let new = App::configured(&moving(&path, &path)).await;
+    let cookie = old.session_with("a", 1).await;
+    assert_eq!(new.get("/get/a", &cookie).await.body, "1");
+    let id = SessionId::parse(cookie.strip_prefix("session=").unwrap()).unwrap();
+    let key = id.store_key("", true);
+    for read_in_the_store in [key.as_str().to_owned(), format!("new:{}", key.as_str())] {
+        let thief = format!("session={read_in_the_store}");
+        assert_eq!(new.get("/get/a", &thief).await.body, "null");
+    }
+    assert_eq!(new.get("/get/a", &cookie).await.body, "1");
+}
+
+#[rocket::async_test]
 async fn sessions_in_flasks_cookies_get_a_record_of_their_own() {
     let key = "SECRET_KEY = 'the key of the Flask application, kept'\n";
     let dir = tempfile::tempdir().unwrap();
@@ -150,6 +167,10 @@ fn what_cannot_be_copied_is_told() {
     }
     site.configure("SESSION_TYPE = 'cookie'\nSECRET_KEY = 'long'\nSESSION_MIGRATE_FROM = 'sqlite'");
     assert!(site.fail(&["check"], b"").1.contains("SESSION_MIGRATE_FROM moves sessions into"));
+    for same in ["'sqlite'", "{ SESSION_HASH_IDS = false, SESSION_KEY_PREFIX = 'session:x' }"] {
+        site.configure(&format!("SESSION_MIGRATE_FROM = {same}"));
+        assert!(site.fail(&["check"], b"").1.contains("names the same store"), "{same}");
+    }
     site.configure("SESSION_MIGRATE_FROM = { SESSION_TYPE = 'redis', SESSION_REDIS = 'x' }");
     let (_, error) = site.fail(&["check"], b"");
     assert!(error.contains("SESSION_MIGRATE_FROM is wrong") && error.contains("SESSION_REDIS"));

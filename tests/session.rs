@@ -454,3 +454,23 @@ async fn requests_sweep_now_and_then_when_told_to() {
     app.sleep(200).await;
     assert_eq!(app.rows(), 0);
 }
+
+#[rocket::async_test]
+async fn setting_what_was_there_wins_over_who_changed_it_meanwhile() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 1).await;
+    let (slow, fast) = rocket::tokio::join!(app.post("/slow/a/1", &cookie), async {
+        app.sleep(100).await;
+        app.post("/set/a/2", &cookie).await
+    });
+    assert_eq!((slow.status, fast.status), (Status::Ok, Status::Ok));
+    assert_eq!(app.get("/get/a", &cookie).await.body, "1");
+}
+
+#[rocket::async_test]
+async fn clearing_while_the_session_is_saved_is_not_lost() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 1).await;
+    app.post("/save_and_clear", &cookie).await;
+    assert_eq!(app.get("/get/a", &cookie).await.body, "null");
+}

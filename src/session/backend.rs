@@ -11,7 +11,7 @@ use rocket::http::HeaderMap;
 
 use super::data::{Change, is_empty, is_permanent};
 use super::error::Error;
-use super::settings::{Settings, StoreSettings};
+use super::settings::Settings;
 use super::signing::SESSION_SALT;
 use super::store::Store;
 use super::token::{SessionId, StoreKey};
@@ -129,9 +129,11 @@ impl Backend {
         }
     }
 
-    /// Whether the two name the same place, so that it need not be opened again.
-    pub(super) fn same_place(&self, settings: &StoreSettings) -> bool {
-        self.settings().store == *settings
+    /// Whether the settings name the same place, with the same time limit, so that it need not be
+    /// opened again.
+    pub(super) fn same_place(&self, settings: &Settings) -> bool {
+        let own = self.settings();
+        own.store == settings.store && own.store_timeout == settings.store_timeout
     }
 
     /// The session that the request's cookie names or holds, or a new one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::error::Error;
-use super::settings::{Settings, StoreSettings};
+use super::settings::{Settings, StoreSettings, overlap};
 use super::store::{self, Cursor, Listed, Page, Replacement, Store};
 use super::token::{SessionId, StoreKey};
 
@@ -42,7 +42,10 @@ pub enum CopyError {
     )]
     Hashed,
     /// Both sides are one.
-    #[error("both name the same place")]
+    #[error(
+        "both name the same place; within one store give one side another SESSION_KEY_PREFIX, \
+         neither beginning with the other"
+    )]
     Same,
     /// A store cannot be opened.
     #[error(transparent)]
@@ -58,7 +61,8 @@ pub enum Copied {
     There,
     /// It ended meanwhile, and is not there either.
     Ended,
-    /// Its record or its key cannot be read; it was left alone.
+    /// Its record or its key cannot be read, or the other format has no form for a value in it; it
+    /// was left alone.
     Unreadable,
 }
 
@@ -75,8 +79,7 @@ impl Copier {
         if from.hash_ids && !to.hash_ids {
             return Err(CopyError::Hashed);
         }
-        let keys = |settings: &Settings| (settings.key_prefix.clone(), settings.hash_ids);
-        if from.store == to.store && keys(&from) == keys(&to) {
+        if from.store == to.store && overlap(&from.key_prefix, &to.key_prefix) {
             return Err(CopyError::Same);
         }
         let place = |settings: Settings| match store::connect(&settings)? {
@@ -107,7 +110,9 @@ impl Copier {
             let Ok(values) = self.from.settings.format.decode(&bytes) else {
                 return Ok(Copied::Unreadable);
             };
-            let record = self.to.settings.format.encode(&values)?;
+            let Ok(record) = self.to.settings.format.encode(&values) else {
+                return Ok(Copied::Unreadable);
+            };
             // Who makes it takes it, so that a server that moves it at the same time does not find
             // taken what it made itself.
             if !self.to.store.create(&key, &record, self.left(session)).await? {

@@ -53,7 +53,7 @@ pub enum Error {
         limit: usize,
     },
     /// The operating system gave no random bytes, so no session id can be made.
-    #[error("the operating system gave no random bytes: {0}")]
+    #[error("the operating system gave no random bytes of use: {0}")]
     Random(String),
     /// The [`Sessions`](super::Sessions) fairing is not attached.
     #[error("the Sessions fairing is not attached")]

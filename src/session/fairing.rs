@@ -62,7 +62,8 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// A fairing with a store of one's own; `SESSION_TYPE` is then not looked at.
+    /// A fairing with a store of one's own, in place of the one that the settings name. They are
+    /// checked all the same, and `SESSION_MIGRATE_FROM` is not used.
     pub fn with_store(store: Arc<dyn Store>) -> Self {
         Self { own_store: Some(store), ..Self::default() }
     }
@@ -142,7 +143,7 @@ fn open(mut settings: Settings, current: Option<&Backend>) -> Result<Backend, Er
     let from = settings.migrate_from.take();
     let from = from.map(|from| open(*from, current.and_then(Backend::migrate_from))).transpose()?;
     let store = match current {
-        Some(current) if current.same_place(&settings.store) => current.store().cloned(),
+        Some(current) if current.same_place(&settings) => current.store().cloned(),
         _ => store::connect(&settings)?,
     };
     Ok(Backend::new(settings, store, from))

@@ -148,36 +148,47 @@ impl Session {
     /// Commits what is pending. A request commits one at a time.
     pub(super) async fn commit(&self) -> Result<(), Error> {
         let _alone = self.committing.lock().await;
-        let (plan, taken) = {
-            let state = self.state();
+        let (plan, taken, saved) = {
+            let mut state = self.state();
             if state.save_failed {
                 return Ok(());
             }
+            // Taken out, so that what comes in meanwhile is told apart and is for the next commit.
+            let taken = std::mem::take(&mut state.changes);
+            let saved = std::mem::replace(&mut state.saved, true);
             let plan = Plan {
                 stored: state.stored.clone(),
                 values: state.values.clone(),
-                changes: state.changes.clone(),
-                modified: state.modified && !state.saved,
-                regenerate: state.regenerate,
+                changes: taken.clone(),
+                modified: state.modified && !saved,
+                regenerate: std::mem::take(&mut state.regenerate),
             };
-            (plan, state.changes.len())
+            (plan, taken, saved)
         };
         let regenerate = plan.regenerate;
-        let settled = self.backend.commit(plan).await?;
+        let result = self.backend.commit(plan).await;
         let mut state = self.state();
-        let taken = taken.min(state.changes.len());
-        state.changes.drain(..taken);
-        // What came in meanwhile is for the next commit.
-        state.saved = state.changes.is_empty();
-        state.regenerate &= !regenerate;
-        state.stored = settled.stored;
-        if state.changes.is_empty() {
-            state.values = settled.values;
+        match result {
+            Ok(settled) => {
+                state.stored = settled.stored;
+                if state.changes.is_empty() {
+                    state.values = settled.values;
+                }
+                if !matches!(settled.cookie, CookieChange::Keep) {
+                    state.cookie = settled.cookie;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // Unless all of it was cleared meanwhile, it is still to be done.
+                if !state.changes.iter().any(|change| matches!(change, Change::Clear { .. })) {
+                    state.changes.splice(0..0, taken);
+                }
+                state.saved &= saved;
+                state.regenerate |= regenerate;
+                Err(error)
+            }
         }
-        if !matches!(settled.cookie, CookieChange::Keep) {
-            state.cookie = settled.cookie;
-        }
-        Ok(())
     }
 
     /// The `Set-Cookie` header's value, if the response needs one.

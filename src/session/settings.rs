@@ -17,6 +17,7 @@ use figment::Figment;
 use super::codec::Format;
 use super::cookie::CookieSettings;
 use super::signing::Signer;
+pub(crate) use elsewhere::overlap;
 pub use env::FlaskEnv;
 pub use filesystem::{FileHash, FileSettings};
 pub(crate) use host::host_in_ascii;
@@ -163,6 +164,12 @@ impl Settings {
         let refresh_each_request = reader.bool("SESSION_REFRESH_EACH_REQUEST").unwrap_or(true);
         let sixtieth = Duration::from_secs((lifetime.as_secs() / 60).min(600));
         let touch_interval = reader.duration("SESSION_TOUCH_INTERVAL").unwrap_or(sixtieth);
+        if touch_interval > lifetime {
+            reader.refuse(
+                "SESSION_TOUCH_INTERVAL",
+                "must be no longer than PERMANENT_SESSION_LIFETIME",
+            );
+        }
         let id_length = reader.integer("SESSION_ID_LENGTH").unwrap_or(32);
         if !(16..=128).contains(&id_length) {
             reader.refuse("SESSION_ID_LENGTH", "must be 16 to 128 bytes; 32 is the default");
@@ -200,7 +207,7 @@ impl Settings {
             refresh_each_request,
             eager: reader.bool("SESSION_EAGER").unwrap_or(false),
             touch_interval,
-            migrate_from: elsewhere::read_migrate_from(reader, &store),
+            migrate_from: elsewhere::read_migrate_from(reader, &store, &key_prefix),
             store,
             store_timeout: read_store_timeout(reader),
             cleanup_n_requests: reader.integer("SESSION_CLEANUP_N_REQUESTS"),

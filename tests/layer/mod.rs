@@ -162,6 +162,7 @@ pub fn routes() -> Vec<Route> {
         regenerate,
         remove,
         save,
+        save_and_clear,
         set,
         slow,
         slow_regenerate,
@@ -213,6 +214,14 @@ async fn slow_regenerate(session: &Session, key: &str, value: i64) -> Result<(),
 async fn save(session: &Session, key: &str, value: i64) -> &'static str {
     session.insert(key, &value).unwrap();
     if session.save().await.is_ok() { "saved" } else { "not saved" }
+}
+
+#[post("/save_and_clear")]
+async fn save_and_clear(session: &Session) {
+    session.insert("b", &2).unwrap();
+    // Begun first, and answered later by the writer.
+    let (saved, ()) = rocket::tokio::join!(session.save(), async { session.clear() });
+    saved.unwrap();
 }
 
 #[post("/increment/<key>")]

@@ -23,7 +23,7 @@ pub struct Arguments {
     /// Another setting for where they go to
     #[arg(long, value_name = "SETTING=VALUE")]
     to_set: Vec<String>,
-    /// Take each out where it was, once it is in the other place
+    /// Take each that is copied out where it was; what is in the other place already stays in both
     #[arg(long)]
     remove: bool,
 }

@@ -4,9 +4,11 @@ use rocket::http::HeaderMap;
 
 use super::server::Server;
 use super::{Backend, Opened, Stored};
+use crate::session::codec::EncodeError;
 use crate::session::error::Error;
 use crate::session::store::Replacement;
 use crate::session::token::SessionId;
+use crate::session::value::{Map, Value};
 
 /// How often a session is tried to be moved that others change or move meanwhile.
 const MOVE_TRIES: usize = 8;
@@ -28,14 +30,24 @@ impl Server {
             let (id, old_key, old_bytes, expires_in) = match stored {
                 // A cookie is no record: this one gets an id with the answer.
                 Stored::Signed => {
-                    return Ok(Some(Opened { stored: Stored::New, values, moved: true }));
+                    let values = without_markup(values);
+                    let fits = self.settings.format.encode(&values);
+                    return Ok(self.fitting(fits, "a signed cookie").map(|_| Opened {
+                        stored: Stored::New,
+                        values,
+                        moved: true,
+                    }));
                 }
                 Stored::Live { id, key, bytes, expires_in } => (id, key, bytes, expires_in),
                 Stored::New | Stored::Ended => return Ok(None),
             };
             let Some(old_store) = from.store() else { return Ok(None) };
             let key = self.key(&id);
-            let bytes = self.settings.format.encode(&values)?;
+            let encoded = self.settings.format.encode(&without_markup(values));
+            let Some(bytes) = self.fitting(encoded, &format!("session {}", old_key.handle()))
+            else {
+                return Ok(None);
+            };
             let ttl = expires_in.unwrap_or_else(|| self.settings.record_lifetime());
             let made = self.store.create(&key, &bytes, ttl).await?;
             if made && !old_store.replace(&old_key, &old_bytes, &Replacement::Removed).await? {
@@ -47,6 +59,15 @@ impl Server {
         Ok(None)
     }
 
+    /// What can be kept here, or a word in the log of what cannot.
+    fn fitting(&self, encoded: Result<Vec<u8>, EncodeError>, what: &str) -> Option<Vec<u8>> {
+        encoded
+            .inspect_err(|_| {
+                log::warn!("{what} holds a value that has no form here, and does not move");
+            })
+            .ok()
+    }
+
     /// Ends a session where sessions are moved from, lest it come back from there.
     pub async fn forget(&self, id: &SessionId) -> Result<(), Error> {
         match self.migrate_from.as_deref() {
@@ -54,4 +75,20 @@ impl Server {
             Some(Backend::Cookie(_)) | None => Ok(()),
         }
     }
+}
+
+/// Flask's cookie and pickles hold markup, which the records' formats do not: it becomes its text.
+fn without_markup(values: Map) -> Map {
+    fn text(value: &Value) -> Value {
+        match value {
+            Value::Markup(text) => Value::Str(text.clone()),
+            Value::List(items) => Value::List(items.iter().map(text).collect()),
+            Value::Tuple(items) => Value::Tuple(items.iter().map(text).collect()),
+            Value::Map(map) => {
+                Value::Map(map.iter().map(|(key, value)| (key.clone(), text(value))).collect())
+            }
+            other => other.clone(),
+        }
+    }
+    values.iter().map(|(key, value)| (key.clone(), text(value))).collect()
 }

@@ -131,14 +131,14 @@ impl Server {
         let modified = plan.modified || plan.regenerate;
         let unmarked = self.settings.refresh_each_request && !plan.changes.is_empty();
         if !modified && !unmarked || is_empty(&plan.values) && !plan.modified {
-            return Ok(self.refresh(plan, false).await);
+            return self.refresh(plan, false).await;
         }
         match &plan.stored {
             Stored::Ended | Stored::Signed => Err(Error::Ended),
             Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
             // Without a cookie nobody would find the record.
             Stored::New if !modified && !is_permanent(&plan.values) => {
-                Ok(self.refresh(plan, false).await)
+                self.refresh(plan, false).await
             }
             Stored::New => self.create(plan.values, modified).await,
             Stored::Live { id, key, bytes, .. } => {
@@ -153,8 +153,12 @@ impl Server {
                     true => Some(SessionId::generate(self.settings.id_length)?),
                     false => None,
                 };
-                if fresh.is_none() && self.settings.format.encode(&plan.values)? == *bytes {
-                    return Ok(self.refresh(plan, modified).await);
+                // What was set to what it was is not written, if nobody has changed it meanwhile.
+                if fresh.is_none()
+                    && self.settings.format.encode(&plan.values)? == *bytes
+                    && (plan.changes.is_empty() || self.holds(key, bytes).await?)
+                {
+                    return self.refresh(plan, modified).await;
                 }
                 if fresh.is_some() {
                     self.forget(id).await?;
@@ -173,6 +177,10 @@ impl Server {
         }
     }
 
+    async fn holds(&self, key: &StoreKey, bytes: &[u8]) -> Result<bool, Error> {
+        Ok(self.store.load(key).await?.is_some_and(|record| record.bytes == bytes))
+    }
+
     fn emptied(&self, values: Map) -> Settled {
         Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
     }
@@ -186,14 +194,14 @@ impl Server {
 
     async fn create(&self, values: Map, modified: bool) -> Result<Settled, Error> {
         let bytes = self.settings.format.encode(&values)?;
-        loop {
+        for _ in 0..4 {
             let id = SessionId::generate(self.settings.id_length)?;
             let ttl = self.settings.record_lifetime();
             if self.store.create(&self.key(&id), &bytes, ttl).await? {
                 return Ok(self.settled(id, values, bytes, modified));
             }
-            log::error!("a fresh session id was taken already; is the random source broken?");
         }
+        Err(Error::Random("four fresh session ids were taken already".into()))
     }
 
     /// Replays `changes` on whatever the record holds, moving it to `fresh` if given. Answers what
@@ -239,9 +247,9 @@ impl Server {
         Ok(written.then(|| std::mem::take(&mut *merged)))
     }
 
-    /// Restarts the lifetime of a session whose record stays as it is. That this fails is no
-    /// reason to refuse a page which was rendered from good data.
-    async fn refresh(&self, plan: Plan, modified: bool) -> Settled {
+    /// Restarts the lifetime of a session whose record stays as it is. Where nothing was to be
+    /// saved, a failure is no reason to refuse a page which was rendered from good data.
+    async fn refresh(&self, plan: Plan, modified: bool) -> Result<Settled, Error> {
         let Plan { mut stored, values, .. } = plan;
         let mut cookie = CookieChange::Keep;
         if let Stored::Live { id, key, expires_in, .. } = &mut stored
@@ -262,10 +270,12 @@ impl Server {
                         *expires_in = Some(ttl);
                     }
                 }
+                Ok(false) if modified => return Err(Error::Ended),
                 Ok(false) => stored = Stored::Ended,
+                Err(error) if modified => return Err(error),
                 Err(error) => log::warn!("{error}; the page is served, its refresh is not"),
             }
         }
-        Settled { stored, values, cookie }
+        Ok(Settled { stored, values, cookie })
     }
 }

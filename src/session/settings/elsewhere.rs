@@ -27,7 +27,11 @@ impl Settings {
 }
 
 /// `SESSION_MIGRATE_FROM`: a store's URL, a `SESSION_TYPE`, or a table of settings.
-pub(super) fn read_migrate_from(reader: &mut Reader, to: &StoreSettings) -> Option<Box<Settings>> {
+pub(super) fn read_migrate_from(
+    reader: &mut Reader,
+    to: &StoreSettings,
+    key_prefix: &str,
+) -> Option<Box<Settings>> {
     let overrides = match reader.value(MIGRATE_FROM)? {
         Value::String(_, place) if place.is_empty() => return None,
         Value::String(_, place) => named(&place),
@@ -48,6 +52,14 @@ pub(super) fn read_migrate_from(reader: &mut Reader, to: &StoreSettings) -> Opti
     let mut inner = reader.with(overrides);
     let settings = Settings::read(&mut inner);
     match inner.finish(settings) {
+        Ok(settings) if settings.store == *to && overlap(&settings.key_prefix, key_prefix) => {
+            reader.refuse(
+                MIGRATE_FROM,
+                "names the same store under the same keys, where nobody could tell which have \
+                 moved; give one side another SESSION_KEY_PREFIX, neither beginning with the other",
+            );
+            None
+        }
         Ok(settings) => Some(Box::new(settings)),
         Err(error) => {
             for problem in error.problems {
@@ -56,6 +68,12 @@ pub(super) fn read_migrate_from(reader: &mut Reader, to: &StoreSettings) -> Opti
             None
         }
     }
+}
+
+/// Whether keys of one prefix may be taken for keys of the other. In one store a hashed key could
+/// then be looked up as if it were a plain id, and would sign in whoever reads the store.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    one.starts_with(other) || other.starts_with(one)
 }
 
 /// The settings that a store's URL or a `SESSION_TYPE` stands for.
@@ -79,7 +97,7 @@ fn named(place: &str) -> Dict {
 fn beside_the_file(reader: &Reader, mut table: Dict) -> Dict {
     let Origin::File(file, _) = reader.origin(MIGRATE_FROM) else { return table };
     let Some(dir) = file.parent() else { return table };
-    for key in ["DATABASE", "SESSION_FILE_DIR", "SESSION_SQLITE_PATH"] {
+    for key in ["SESSION_FILE_DIR", "SESSION_SQLITE_PATH"] {
         if let Some(path) = table.get(key).and_then(Value::as_str) {
             let path = dir.join(path).display().to_string();
             table.insert(key.into(), path.into());

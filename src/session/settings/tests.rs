@@ -56,6 +56,7 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
         ("PERMANENT_SESSION_LIFETIME = -5", "PERMANENT_SESSION_LIFETIME"),
         ("PERMANENT_SESSION_LIFETIME = 'for ever'", "PERMANENT_SESSION_LIFETIME"),
         ("SESSION_ID_LENGTH = 8", "SESSION_ID_LENGTH"),
+        ("SESSION_TOUCH_INTERVAL = '5000 days'", "SESSION_TOUCH_INTERVAL"),
         ("SESSION_TYPE = 'punchcards'", "SESSION_TYPE"),
         ("SECRET_KEY = 12", "SECRET_KEY"),
         ("SESSION_TYPE = 'cookie'", "SECRET_KEY is missing"),
