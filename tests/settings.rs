@@ -158,8 +158,8 @@ fn files_of_the_operator_come_before_the_built_in_ones() {
         std::fs::write(site.path().join(name), text).unwrap();
     }
     std::fs::create_dir(site.path().join("own")).unwrap();
-    let login =
-        "<link href=\"{{ static('style.css') }}\"><link href=\"{{ static('favicon.svg') }}\">";
+    let login = "<link href=\"{{ static('style.css') }}\"><link href=\"{{ static('favicon.svg') }}\">\
+                 <a href=\"{{ static('deep/a.txt') }}\">";
     std::fs::write(site.path().join("own/login.html"), login).unwrap();
     site.configure("static_dir = 'files'\ntemplate_dir = 'own'");
     let server = site.serve();
@@ -175,6 +175,7 @@ fn files_of_the_operator_come_before_the_built_in_ones() {
     assert_eq!(browser.get("/static/style.css?v=whatever").body, "own");
     let page = browser.get("/login").body;
     assert!(page.contains("\"/static/style.css\"") && page.contains("/static/favicon.svg?v="));
+    assert!(page.contains("\"/static/deep/a.txt\""), "{page}");
     for path in [
         "/static/../secret.txt",
         "/static/%2e%2e/secret.txt",
@@ -202,6 +203,22 @@ fn files_of_the_operator_come_before_the_built_in_ones() {
 
     site.configure("USE_X_SENDFILE = true");
     assert!(site.fail(&["check"], b"").1.contains("USE_X_SENDFILE needs a static_dir"));
+}
+
+#[test]
+fn a_file_that_brings_a_cookie_along_is_kept_by_no_shared_cache() {
+    let site = Site::new("SESSION_EAGER = true\nSEND_FILE_MAX_AGE_DEFAULT = 60");
+    let server = site.serve();
+    let visitor = server.browser();
+    let form = [("username", USER), ("password", PASSWORD), ("remember", "1")];
+    assert_eq!(visitor.post("/login", &form).status, 303);
+    let caching = |file: support::Answer| {
+        let cookie = file.header("Set-Cookie").is_some();
+        (cookie, file.header("Cache-Control").unwrap().to_owned())
+    };
+    let file = "/static/style.css";
+    assert_eq!(caching(visitor.get(file)), (true, "private, max-age=60".into()));
+    assert_eq!(caching(server.browser().get(file)), (false, "public, max-age=60".into()));
 }
 
 #[test]

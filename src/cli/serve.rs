@@ -104,11 +104,13 @@ where
     rocket::tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             systemd::reloading();
-            let applied = reload().and_then(|(figment, config)| {
+            let applied = reload().and_then(|(figment, mut config)| {
                 let old = live.get();
-                if old.database != config.database || old.templates.dir != config.templates.dir {
-                    log::warn!("a changed DATABASE or template_dir takes a restart");
+                for name in takes_a_restart(&old, &config) {
+                    log::warn!("a changed {name} takes a restart");
                 }
+                // The templates, which stay as they are, name its files.
+                config.files.dir.clone_from(&old.files.dir);
                 if old.sessions.store != config.sessions.store {
                     log::warn!("a changed session store takes a restart");
                     return Err("the store's settings differ".into());
@@ -130,4 +132,23 @@ where
             systemd::reloaded();
         }
     });
+}
+
+/// The settings that differ and are read at the start alone.
+fn takes_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (had, has) = (&old.requests, &new.requests);
+    [
+        ("DATABASE", old.database != new.database),
+        ("template_dir", old.templates.dir != new.templates.dir),
+        ("static_dir", old.files.dir != new.files.dir),
+        (
+            "EXPLAIN_TEMPLATE_LOADING",
+            old.templates.explain_loading != new.templates.explain_loading,
+        ),
+        ("MAX_CONTENT_LENGTH", had.max_content_length != has.max_content_length),
+        ("MAX_FORM_MEMORY_SIZE", had.max_form_memory_size != has.max_form_memory_size),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
 }

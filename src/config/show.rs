@@ -110,9 +110,10 @@ impl Config {
             }),
             ("SESSION_REDIS", StoreSettings::Redis { url })
             | ("SESSION_MONGODB", StoreSettings::Mongodb { url, .. })
-            | ("SESSION_SQLALCHEMY", StoreSettings::Sqlalchemy { url, .. }) => {
-                text(&without_password(url.expose()))
-            }
+            | (
+                "SESSION_SQLALCHEMY" | "SQLALCHEMY_DATABASE_URI",
+                StoreSettings::Sqlalchemy { url, .. },
+            ) => text(&without_password(url.expose())),
             ("SESSION_MEMCACHED", StoreSettings::Memcached { servers }) => format!("{servers:?}"),
             ("SESSION_MONGODB_DB", StoreSettings::Mongodb { database, .. }) => text(database),
             ("SESSION_MONGODB_COLLECT", StoreSettings::Mongodb { collection, .. }) => {

@@ -39,7 +39,8 @@ static ASSETS: LazyLock<[Asset; 2]> = LazyLock::new(|| {
 /// `static_dir`, its plain address. `None` when there is no such file.
 pub fn url(name: &str, dir: Option<&Path>) -> Option<String> {
     if dir.is_some_and(|dir| dir.join(name).is_file()) {
-        return Some(format!("/static/{}", RawStr::new(name).percent_encode()));
+        let segments = name.split('/').map(|name| RawStr::new(name).percent_encode().to_string());
+        return Some(format!("/static/{}", segments.collect::<Vec<_>>().join("/")));
     }
     let asset = ASSETS.iter().find(|asset| asset.name == name)?;
     Some(format!("/static/{name}?v={}", asset.hash))

@@ -35,6 +35,14 @@ impl Fairing for Headers {
         if response.status() == Status::MethodNotAllowed {
             response.set_raw_header("Allow", methods::allowed(request));
         }
+        // With `SESSION_EAGER` a file may bring the session's cookie along.
+        if response.headers().contains("Set-Cookie")
+            && let Some(caching) = response.headers().get_one("Cache-Control")
+            && caching.starts_with("public")
+        {
+            let private = caching.replacen("public", "private", 1);
+            response.set_raw_header("Cache-Control", private);
+        }
         let config = request.rocket().state::<Live>().map(Live::get);
         let secure = config.is_some_and(|config| config.sessions.cookie.secure);
         if secure {
