@@ -27,21 +27,40 @@ pub enum Object {
 
 /// The value at `place`, of a pickle of `len` bytes.
 ///
-/// What is held in several places is counted in each, so that a short pickle cannot unfold to a
-/// huge value. Without that none comes near to the limit.
+/// What is held in several places costs an allowance from the second on, so that a short pickle
+/// cannot unfold to a huge value. Without that none comes near to the limit.
 pub fn unfold(objects: &[Object], place: Place, len: usize) -> Result<Value, DecodeError> {
-    let mut allowance = len.saturating_mul(10).saturating_add(256 * 1024);
-    copy(objects, place, 0, &mut allowance)
+    let allowance = len.saturating_mul(10).saturating_add(256 * 1024);
+    let mut unfolding = Unfolding { allowance, seen: vec![false; objects.len()] };
+    copy(objects, place, 0, &mut unfolding)
+}
+
+struct Unfolding {
+    allowance: usize,
+    seen: Vec<bool>,
+}
+
+impl Unfolding {
+    /// Takes what the object at `place` costs, with `extra` bytes outside of it.
+    fn pay(&mut self, place: Place, extra: usize) -> Result<(), DecodeError> {
+        /// A value, and its share of the list that holds it.
+        const VALUE: usize = 2 * size_of::<Value>();
+        let seen = self.seen.get_mut(place).ok_or(NotPickle)?;
+        if std::mem::replace(seen, true) {
+            self.allowance = self.allowance.checked_sub(VALUE + extra).ok_or(TooLarge)?;
+        }
+        Ok(())
+    }
 }
 
 fn copy(
     objects: &[Object],
     place: Place,
     depth: usize,
-    allowance: &mut usize,
+    unfolding: &mut Unfolding,
 ) -> Result<Value, DecodeError> {
     let object = objects.get(place).ok_or(NotPickle)?;
-    let cost = match object {
+    let extra = match object {
         Object::Value(Value::Str(text) | Value::Markup(text)) => text.len(),
         Object::Value(Value::Bytes(bytes)) => bytes.len(),
         Object::Value(Value::BigInt(number)) => number.as_str().len(),
@@ -50,8 +69,8 @@ fn copy(
         }
         _ => 0,
     };
-    *allowance = allowance.checked_sub(8 + cost).ok_or(TooLarge)?;
-    let mut copy = |place: Place| copy(objects, place, depth + 1, allowance);
+    unfolding.pay(place, extra)?;
+    let mut copy = |place: Place| copy(objects, place, depth + 1, unfolding);
     Ok(match object {
         Object::Value(value) => value.clone(),
         Object::List(items) => {
