@@ -135,33 +135,32 @@ impl Desk {
 }
 
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
-    if let Command::Copy(arguments) = command {
-        return copy::run(context, &arguments).await;
-    }
-    let desk = Desk::open(context).await?;
+    let desk = || Desk::open(context);
     match command {
-        Command::Copy(_) => Ok(()),
-        Command::List { user } => list(context, &desk, user.as_deref()).await,
+        Command::Copy(arguments) => copy::run(context, &arguments).await,
+        Command::List { user } => list(context, &desk().await?, user.as_deref()).await,
         Command::Revoke { handles, user, all } => {
-            revoke(context.json, &desk, &handles, user.as_deref(), all).await
+            revoke(context.json, &desk().await?, &handles, user.as_deref(), all).await
         }
-        Command::Sweep => {
-            let mut swept = 0;
-            loop {
-                match desk.store()?.sweep(AT_ONCE).await? {
-                    AT_ONCE => swept += AT_ONCE,
-                    last => {
-                        swept += last;
-                        break;
-                    }
-                }
-            }
-            match context.json {
-                true => terminal::print_json(&json!({ "swept": swept })),
-                false => terminal::print(&format!("{swept} expired sessions deleted\n")),
+        Command::Sweep => sweep(context, &desk().await?).await,
+        Command::Stats => stats(context, &desk().await?).await,
+    }
+}
+
+async fn sweep(context: &Context, desk: &Desk) -> Result<(), Failure> {
+    let mut swept = 0;
+    loop {
+        match desk.store()?.sweep(AT_ONCE).await? {
+            AT_ONCE => swept += AT_ONCE,
+            last => {
+                swept += last;
+                break;
             }
         }
-        Command::Stats => stats(context, &desk).await,
+    }
+    match context.json {
+        true => terminal::print_json(&json!({ "swept": swept })),
+        false => terminal::print(&format!("{swept} expired sessions deleted\n")),
     }
 }
 

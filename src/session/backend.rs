@@ -19,6 +19,10 @@ use super::value::Map;
 use cookie::Cookie;
 use server::Server;
 
+/// How many expired records are swept in one go: so few that a writer waits a few milliseconds for
+/// it at most.
+pub(super) const SWEEP_AT_ONCE: usize = 250;
+
 /// Where sessions live, with the settings in force.
 #[derive(Debug)]
 pub(super) enum Backend {

@@ -9,15 +9,13 @@ use rocket::fairing::{self, Fairing, Info, Kind};
 use rocket::http::{Header, Status};
 use rocket::{Build, Catcher, Data, Orbit, Request, Response, Rocket};
 
-use super::backend::Backend;
+use super::backend::{Backend, SWEEP_AT_ONCE};
 use super::error::Error;
 use super::guard::Session;
 use super::settings::{Settings, SettingsError};
 use super::store::{self, Store};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// Small enough that a writer waits a few milliseconds for it at most.
-const SWEEP_AT_ONCE: usize = 250;
 
 /// The fairing of the session layer, and the handle to its settings and store.
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket::http::HeaderMap;
 
-use super::{Backend, CookieChange, Opened, Plan, Settled, Stored, expiry};
+use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored, expiry};
 use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
 use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
@@ -15,8 +15,6 @@ use crate::session::signing::{ID_SALT, Signer};
 use crate::session::store::{Merge, Replacement, Store};
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
-
-const SWEEP_AT_ONCE: usize = 250;
 
 /// A store and the settings for it.
 #[derive(Debug)]
