@@ -11,6 +11,7 @@ mod health;
 mod json;
 mod login;
 mod methods;
+mod roster;
 mod students;
 mod templates;
 
@@ -22,6 +23,7 @@ pub use templates::fairing as templates;
 /// Adds the pages to an application.
 pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
     rocket
+        .manage(roster::Roster::default())
         .mount("/", gate::routes())
         .mount(
             "/",

@@ -9,7 +9,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
@@ -22,6 +22,10 @@ use writer::Writer;
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const READERS: u32 = 8;
+
+/// How long the readers trust that the file under the name is still theirs: asking costs a quarter
+/// of a short query.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
@@ -48,10 +52,33 @@ pub struct Database {
     writes: AtomicU64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Readers {
     pool: Pool,
     identity: Identity,
+    /// When the file under the name was last seen to be this one, in milliseconds after `opened`.
+    seen: AtomicU64,
+    opened: Instant,
+}
+
+impl Readers {
+    fn age(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the file was looked at a moment ago.
+    fn are_fresh(&self) -> bool {
+        let since = self.age().saturating_sub(self.seen.load(Ordering::Relaxed));
+        Duration::from_millis(since) < LOOK_AGAIN
+    }
+
+    fn are_of(&self, identity: Identity) -> bool {
+        let same = self.identity == identity;
+        if same {
+            self.seen.store(self.age(), Ordering::Relaxed);
+        }
+        same
+    }
 }
 
 /// The files that are open in this process, so that each has one writer.
@@ -110,7 +137,7 @@ impl Database {
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         if let Ok(readers) = self.readers()
-            && let Some(connection) = readers.pool.try_get()
+            && let Some(connection) = readers.try_get()
         {
             self.reads.fetch_add(1, Ordering::Relaxed);
             match query(&connection) {
@@ -147,8 +174,7 @@ impl Database {
         query: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let connection =
-            self.readers()?.pool.get().map_err(|error| Error::Pool(error.to_string()))?;
+        let connection = self.readers()?.get().map_err(|error| Error::Pool(error.to_string()))?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| self.error(error))?;
         let result = query(&connection);
         let reset = connection.busy_timeout(Duration::ZERO);
@@ -185,21 +211,28 @@ impl Database {
     }
 
     /// The pool, opened anew when there is none or the file under its name is another one.
-    fn readers(&self) -> Result<Readers, Error> {
+    fn readers(&self) -> Result<Pool, Error> {
+        let open = self.readers.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(readers) = open.as_ref().filter(|readers| readers.are_fresh()) {
+            return Ok(readers.pool.clone());
+        }
         let identity = Identity::of(&self.path)?;
-        {
-            let readers = self.readers.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(readers) = readers.as_ref().filter(|open| open.identity == identity) {
-                return Ok(readers.clone());
-            }
+        if let Some(readers) = open.as_ref().filter(|readers| readers.are_of(identity)) {
+            return Ok(readers.pool.clone());
         }
-        let mut readers = self.readers.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(readers) = readers.as_ref().filter(|open| open.identity == identity) {
-            return Ok(readers.clone());
+        drop(open);
+        let mut open = self.readers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(readers) = open.as_ref().filter(|readers| readers.are_of(identity)) {
+            return Ok(readers.pool.clone());
         }
-        let fresh = Readers { pool: open_pool(&self.path)?, identity };
-        *readers = Some(fresh.clone());
-        Ok(fresh)
+        let pool = open_pool(&self.path)?;
+        *open = Some(Readers {
+            pool: pool.clone(),
+            identity,
+            seen: AtomicU64::new(0),
+            opened: Instant::now(),
+        });
+        Ok(pool)
     }
 
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T, Error> {

@@ -45,21 +45,48 @@ impl App {
 
     /// The reads and writes of one request.
     async fn cost(&self, path: &str, cookie: &str) -> (u64, u64) {
+        self.visit(path, cookie).await.0
+    }
+
+    /// The reads and writes of one request, and its answer.
+    async fn visit(&self, path: &str, cookie: &str) -> ((u64, u64), String) {
         let before: Statistics = self.file.statistics();
         let cookie = Header::new("Cookie", cookie.to_owned());
-        self.client.get(path.to_owned()).header(cookie).dispatch().await;
+        let answer = self.client.get(path.to_owned()).header(cookie).dispatch().await;
+        let page = answer.into_string().await.unwrap_or_default();
         let after = self.file.statistics();
-        (after.reads - before.reads, after.writes - before.writes)
+        ((after.reads - before.reads, after.writes - before.writes), page)
     }
 }
 
 #[rocket::async_test]
 async fn a_page_costs_one_read_of_the_session_one_of_the_account_and_its_own() {
     let app = App::new().await;
+    app.cost("/brief_introduction", &app.cookie).await;
     for _ in 0..3 {
         assert_eq!(app.cost("/brief_introduction", &app.cookie).await, (2 + 1, 0));
         assert_eq!(app.cost("/detailed?id=1", &app.cookie).await, (2 + 1, 0));
         assert_eq!(app.cost("/detailed?id=x", &app.cookie).await, (2, 0));
+    }
+}
+
+#[rocket::async_test]
+async fn the_list_is_read_once_for_each_state_of_the_table() {
+    let app = App::new().await;
+    let elsewhere = rusqlite::Connection::open(app.file.path()).unwrap();
+    for (change, shown) in [
+        ("INSERT INTO students VALUES (1, 'Steel Eggs', 17, NULL)", ["Steel Eggs", "1 student"]),
+        ("UPDATE students SET name = 'Tin Egg'", ["Tin Egg", "1 student"]),
+        ("INSERT INTO students VALUES (2, 'Iron Egg', 19, NULL)", ["Iron Egg", "2 students"]),
+        ("DELETE FROM students WHERE id = 1", ["Iron Egg", "1 student"]),
+        ("DELETE FROM students", ["No students yet", ""]),
+    ] {
+        elsewhere.execute(change, []).unwrap();
+        for reads in [4, 3] {
+            let (cost, page) = app.visit("/brief_introduction", &app.cookie).await;
+            assert!(shown.iter().all(|text| page.contains(text)), "{change}: {page}");
+            assert_eq!(cost, (reads, 0), "{change}");
+        }
     }
 }
 

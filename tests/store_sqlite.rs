@@ -147,6 +147,11 @@ async fn a_lock_held_elsewhere_is_waited_for() {
     release.join().unwrap();
 }
 
+/// Readers look at the file's name a few times a second.
+fn notice() {
+    std::thread::sleep(Duration::from_millis(250));
+}
+
 #[rocket::async_test]
 async fn a_replaced_or_damaged_file_is_noticed_and_its_return_too() {
     let dir = tempfile::tempdir().unwrap();
@@ -168,6 +173,7 @@ async fn a_replaced_or_damaged_file_is_noticed_and_its_return_too() {
         let next = dir.path().join("next");
         std::fs::write(&next, content).unwrap();
         std::fs::rename(&next, &path).unwrap();
+        notice();
     };
     let mut halved = std::fs::read(&good).unwrap();
     halved.truncate(halved.len() / 2);
@@ -181,6 +187,7 @@ async fn a_replaced_or_damaged_file_is_noticed_and_its_return_too() {
     }
 
     std::fs::rename(&path, dir.path().join("away")).unwrap();
+    notice();
     assert!(store.load(&key).await.is_err(), "a missing file is not an empty one");
     assert!(store.create(&self::key(), b"x", LONG).await.is_err());
     std::fs::rename(dir.path().join("away"), &path).unwrap();

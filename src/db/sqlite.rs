@@ -12,6 +12,7 @@ use crate::sqlite::Database;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_students.sql"),
+    include_str!("../../migrations/0004_roster.sql"),
 ];
 
 /// Opens the file and brings its tables up to date, making both where they are missing.

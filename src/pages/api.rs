@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::errors::{Strict, Unmatched, words};
 use super::json::Jsonify;
-use super::students::{PER_PAGE, decimal, labelled, search_text, unavailable};
+use super::roster::PER_PAGE;
+use super::students::{decimal, labelled, search_text, unavailable};
 use crate::auth::User;
 use crate::config::Live;
 use crate::students::{Entry, Student, Students};

@@ -2,27 +2,22 @@
 
 use rocket::http::Status;
 use rocket::response::Redirect;
-use rocket::{State, get, uri};
+use rocket::{State, get};
+use rocket_dyn_templates::Metadata;
 use serde::Serialize;
 
+use super::roster::{self, Roster, Wanted};
 use super::templates::Page;
 use crate::auth::User;
 use crate::config::{Config, Live};
-use crate::students::{Entry, Student, Students};
+use crate::students::{Student, Students};
 
-pub const PER_PAGE: u64 = 50;
 const MAX_SEARCH: usize = 100;
 
 #[derive(Serialize)]
 pub struct ListPage {
     user: String,
-    students: Vec<Entry>,
-    q: String,
-    page: u64,
-    pages: u64,
-    total: u64,
-    previous: Option<String>,
-    next_page: Option<String>,
+    list: String,
 }
 
 #[derive(Serialize)]
@@ -34,7 +29,7 @@ pub struct DetailPage {
 
 #[get("/")]
 pub fn index() -> Redirect {
-    Redirect::to(list_uri("", 1))
+    Redirect::to(roster::address("", 1))
 }
 
 /// The number and name of each student, a page at a time.
@@ -44,24 +39,14 @@ pub async fn brief_introduction(
     q: Option<&str>,
     page: Option<u64>,
     students: &State<Students>,
+    roster: &State<Roster>,
+    config: &State<Live>,
+    templates: Metadata<'_>,
 ) -> Result<Page<ListPage>, Status> {
-    let q = search_text(q);
-    let page = page.unwrap_or(1).max(1);
-    let listing = students.list(&q, page, PER_PAGE).await.map_err(unavailable)?;
-    let pages = listing.total.div_ceil(PER_PAGE).max(1);
-    Ok(Page(
-        "brief_introduction.html",
-        ListPage {
-            user: user.name,
-            students: listing.entries,
-            previous: (page > 1).then(|| list_uri(&q, (page - 1).min(pages))),
-            next_page: (page < pages).then(|| list_uri(&q, page + 1)),
-            q,
-            page,
-            pages,
-            total: listing.total,
-        },
-    ))
+    let wanted = Wanted { q: search_text(q), page: page.unwrap_or(1).max(1) };
+    let list = roster.html(wanted, students, config, &templates).await?;
+    let list = list.as_ref().into();
+    Ok(Page("brief_introduction.html", ListPage { user: user.name, list }))
 }
 
 /// All of one student.
@@ -107,12 +92,6 @@ pub fn labelled(mut student: Student, config: &Config) -> Student {
 pub fn decimal(text: &str) -> Option<i64> {
     let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| digits)
-}
-
-fn list_uri(q: &str, page: u64) -> String {
-    let q = Some(q).filter(|q| !q.is_empty());
-    let page = Some(page).filter(|page| *page > 1);
-    uri!(brief_introduction(q = q, page = page)).to_string()
 }
 
 pub fn unavailable(error: crate::db::Error) -> Status {

@@ -8,18 +8,19 @@ use rocket::Request;
 use rocket::fairing::Fairing;
 use rocket::http::Status;
 use rocket::response::{self, Responder};
-use rocket_dyn_templates::{Template, context};
+use rocket_dyn_templates::{Metadata, Template, context};
 use serde::Serialize;
 
 use super::assets;
 use crate::config::{Config, Live};
 
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("brief_introduction.html", include_str!("../../templates/brief_introduction.html")),
     ("detailed.html", include_str!("../../templates/detailed.html")),
     ("error.html", include_str!("../../templates/error.html")),
     ("layout.html", include_str!("../../templates/layout.html")),
     ("login.html", include_str!("../../templates/login.html")),
+    ("students.html", include_str!("../../templates/students.html")),
 ];
 
 /// Renders another template from files as they are now. A loaded template cannot be replaced
@@ -100,6 +101,21 @@ impl Sources {
             log::info!("template {name:?}: {what}");
         }
     }
+}
+
+/// A template on its own, for a part of a page; `fresh` as `TEMPLATES_AUTO_RELOAD`. `None` when it
+/// fails, which is logged.
+pub fn render(
+    templates: &Metadata<'_>,
+    fresh: bool,
+    name: &str,
+    shown: impl Serialize,
+) -> Option<String> {
+    let rendered = match fresh {
+        false => templates.render(name.to_owned(), shown),
+        true => templates.render(FRESH, context! { name, page: shown }),
+    };
+    rendered.map(|(_, html)| html)
 }
 
 /// A template and what it shows.

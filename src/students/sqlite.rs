@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Entry, Listing, OnConflict, Student, number};
+use super::{Entry, Listing, OnConflict, Revision, Student, number};
 use crate::sqlite::{Database, Error};
 
 fn student(row: &Row<'_>) -> rusqlite::Result<Student> {
@@ -22,6 +22,15 @@ pub async fn list(
     }
     let search = search.to_owned();
     file.read_long(move |connection| list_matching(connection, &search, offset, limit)).await
+}
+
+pub async fn revision(file: &Arc<Database>) -> Result<Revision, Error> {
+    file.read(|connection| {
+        connection
+            .prepare_cached("SELECT revision FROM roster")?
+            .query_row([], |row| row.get(0).map(Revision))
+    })
+    .await
 }
 
 pub async fn find(file: &Arc<Database>, id: i64) -> Result<Option<Student>, Error> {
@@ -89,12 +98,13 @@ pub async fn remove(file: &Arc<Database>, id: i64) -> Result<bool, Error> {
 fn list_all(connection: &Connection, offset: u64, limit: u64) -> rusqlite::Result<Listing> {
     // The count and the page are of one moment.
     let connection = connection.unchecked_transaction()?;
-    let total = connection
-        .prepare_cached("SELECT count(*) FROM students")?
-        .query_row([], |row| row.get(0))?;
+    let total =
+        connection.prepare_cached("SELECT total FROM roster")?.query_row([], |row| row.get(0))?;
     let entries = connection
-        .prepare_cached("SELECT id, name FROM students ORDER BY id LIMIT ?2 OFFSET ?1")?
-        .query_map(params![offset, limit], entry)?
+        .prepare_cached(&format!(
+            "SELECT id, name FROM students ORDER BY id LIMIT {limit} OFFSET ?1"
+        ))?
+        .query_map([offset], entry)?
         .collect::<Result<_, _>>()?;
     Ok(Listing { entries, total })
 }
