@@ -34,9 +34,9 @@ mod app {
     use rocket::fairing::AdHoc;
     use rocket::{Build, Orbit, Rocket};
 
-    use crate::auth::{self, Accounts, Audit, RecordClients, SignIns};
     use crate::auth::password::Passwords;
     use crate::auth::throttle::Throttle;
+    use crate::auth::{self, Accounts, Audit, RecordClients, SignIns};
     use crate::config::{Config, ConfigError, Live};
     use crate::db::{self, Db};
     use crate::pages;
@@ -90,7 +90,8 @@ mod app {
     fn upkeep(rocket: &Rocket<Orbit>) {
         let state = (rocket.state(), rocket.state(), rocket.state());
         let (Some(sign_ins), Some(audit), Some(live)) = state else { return };
-        let (sign_ins, audit, live) = (SignIns::clone(sign_ins), Audit::clone(audit), Live::clone(live));
+        let (sign_ins, audit, live) =
+            (SignIns::clone(sign_ins), Audit::clone(audit), Live::clone(live));
         let Some(throttle) = rocket.state::<Throttle>().cloned() else { return };
         let shutdown = rocket.shutdown();
         rocket::tokio::spawn(async move {

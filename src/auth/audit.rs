@@ -126,12 +126,17 @@ impl Audit {
         Self { db: db.clone(), flood: Arc::default() }
     }
 
-    /// Notes what a command has done that is about no account.
+    /// Notes what a command has done, and at whose account, if at any.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn by_operator(&self, event: Event, detail: &str) -> Result<(), Error> {
-        self.write(Note::by_operator(event).with(detail), None).await
+    pub async fn by_operator(
+        &self,
+        event: Event,
+        whose: Option<(i64, String)>,
+        detail: &str,
+    ) -> Result<(), Error> {
+        self.write(Note::by_operator(event).with(detail), whose).await
     }
 
     /// Notes a failure of a client at an account, if there is one, without waiting. Of too many in

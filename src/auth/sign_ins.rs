@@ -151,6 +151,17 @@ impl SignIns {
         }
     }
 
+    /// Every sign-in that has not been ended.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn all(&self) -> Result<Vec<SignInId>, Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::all(file).await?),
+            Db::Postgresql(server) => Ok(postgresql::all(server).await?),
+        }
+    }
+
     /// Ends one sign-in of the account, and tells whether there was such a one.
     ///
     /// # Errors
@@ -328,9 +339,7 @@ impl SignIns {
     async fn delete(&self, account: i64, which: Which, note: Note) -> Result<u64, Error> {
         match &self.db {
             Db::Sqlite(file) => Ok(sqlite::delete(file, account, which, note).await?),
-            Db::Postgresql(server) => {
-                Ok(postgresql::delete(server, account, &which, &note).await?)
-            }
+            Db::Postgresql(server) => Ok(postgresql::delete(server, account, &which, &note).await?),
         }
     }
 }

@@ -19,11 +19,9 @@ pub async fn upkeep(
 ) {
     rocket::tokio::time::sleep(FIRST).await;
     loop {
-        for swept in [
-            sign_ins.sweep().await,
-            audit.sweep(audit_lifetime()).await,
-            throttle.sweep().await,
-        ] {
+        for swept in
+            [sign_ins.sweep().await, audit.sweep(audit_lifetime()).await, throttle.sweep().await]
+        {
             if let Err(error) = swept {
                 log::warn!("{error}; sweeping again in a minute");
             }

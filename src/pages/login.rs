@@ -6,7 +6,7 @@ use rocket::response::Redirect;
 use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
-use super::errors::{self, ErrorPage, Strict};
+use super::errors::{ErrorPage, Strict};
 use super::form::{Measured, read};
 use super::templates::Page;
 use crate::auth::audit::Event;

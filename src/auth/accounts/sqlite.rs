@@ -104,10 +104,8 @@ pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result
                 "UPDATE accounts SET password_hash = ?2, epoch = epoch + 1 WHERE id = ?1",
                 params![id, password.as_str()],
             ),
-            Change::Disable => connection.execute(
-                "UPDATE accounts SET disabled = 1, epoch = epoch + 1 WHERE id = ?1",
-                [id],
-            ),
+            Change::Disable => connection
+                .execute("UPDATE accounts SET disabled = 1, epoch = epoch + 1 WHERE id = ?1", [id]),
             Change::Enable => {
                 connection.execute("UPDATE accounts SET disabled = 0 WHERE id = ?1", [id])
             }

@@ -80,9 +80,8 @@ pub async fn sweep(file: &Arc<Database>, oldest: i64, kept: i64) -> Result<(), E
         let bound = bound.await?;
         let more = "DELETE FROM audit WHERE id IN \
                     (SELECT id FROM audit WHERE event = ?1 AND id <= ?2 LIMIT ?3)";
-        let delete = move |db: &Connection| {
-            db.execute(more, params![event.name(), bound, SWEEP_AT_ONCE])
-        };
+        let delete =
+            move |db: &Connection| db.execute(more, params![event.name(), bound, SWEEP_AT_ONCE]);
         while bound > 0 && file.write(delete).await? > 0 {}
     }
     Ok(())

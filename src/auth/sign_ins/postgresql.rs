@@ -20,7 +20,10 @@ pub async fn visitor(
                      AND sign_ins.id = $3";
     let row = server.row(statement, &[&account, &epoch, &id.as_str()]).await?;
     let visitor = |row: Row| {
-        Ok::<_, tokio_postgres::Error>(Visitor { name: row.try_get(0)?, last_seen: row.try_get(1)? })
+        Ok::<_, tokio_postgres::Error>(Visitor {
+            name: row.try_get(0)?,
+            last_seen: row.try_get(1)?,
+        })
     };
     Ok(row.map(visitor).transpose()?)
 }
@@ -42,6 +45,12 @@ pub async fn list(server: &Postgresql, account: i64, now: i64) -> Result<Vec<Sig
     );
     let rows = server.rows(&statement, &[&account, &now, &LISTED]).await?;
     Ok(rows.iter().map(sign_in).collect::<Result<_, _>>()?)
+}
+
+pub async fn all(server: &Postgresql) -> Result<Vec<SignInId>, Error> {
+    let rows = server.rows("SELECT id FROM sign_ins", &[]).await?;
+    let ids = rows.iter().map(|row| Ok::<_, tokio_postgres::Error>(SignInId(row.try_get(0)?)));
+    Ok(ids.collect::<Result<_, _>>()?)
 }
 
 const COLUMNS_OF_NEW: &str = "id, account, created, last_seen, expires, address, agent";
@@ -99,9 +108,7 @@ pub async fn delete(
     let (condition, id) = which.condition("$9");
     let detail = match which {
         Which::One(_) => "$7::text",
-        Which::AllBut(_) => {
-            "coalesce($7::text, (SELECT 'sessions: ' || count(*) FROM ended))"
-        }
+        Which::AllBut(_) => "coalesce($7::text, (SELECT 'sessions: ' || count(*) FROM ended))",
     };
     let statement = format!(
         "WITH ended AS (DELETE FROM sign_ins WHERE account = $8 AND {condition} RETURNING id), \

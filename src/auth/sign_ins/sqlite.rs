@@ -52,6 +52,16 @@ pub async fn list(file: &Arc<Database>, account: i64, now: i64) -> Result<Vec<Si
     .await
 }
 
+pub async fn all(file: &Arc<Database>) -> Result<Vec<SignInId>, Error> {
+    file.read_long(|connection| {
+        connection
+            .prepare("SELECT id FROM sign_ins")?
+            .query_map([], |row| Ok(SignInId(row.get(0)?)))?
+            .collect()
+    })
+    .await
+}
+
 fn insert(connection: &Connection, new: &New) -> rusqlite::Result<()> {
     connection
         .prepare_cached("INSERT INTO sign_ins VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6)")?
@@ -66,12 +76,7 @@ fn insert(connection: &Connection, new: &New) -> rusqlite::Result<()> {
     Ok(())
 }
 
-pub async fn begin(
-    file: &Arc<Database>,
-    new: New,
-    note: Note,
-    name: String,
-) -> Result<(), Error> {
+pub async fn begin(file: &Arc<Database>, new: New, note: Note, name: String) -> Result<(), Error> {
     file.write(move |connection| {
         insert(connection, &new)?;
         audit::sqlite::insert(connection, &note, Some(&(new.account, name)))
@@ -79,11 +84,7 @@ pub async fn begin(
     .await
 }
 
-pub async fn adopt(
-    file: &Arc<Database>,
-    new: New,
-    epoch: i64,
-) -> Result<Option<String>, Error> {
+pub async fn adopt(file: &Arc<Database>, new: New, epoch: i64) -> Result<Option<String>, Error> {
     file.write(move |connection| {
         let name: Option<String> = connection
             .query_row(

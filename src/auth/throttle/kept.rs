@@ -133,18 +133,14 @@ async fn write_all(file: Arc<Database>, waiting: Arc<Mutex<Waiting>>) {
     }
 }
 
-fn apply(
-    connection: &Connection,
-    key: i64,
-    (change, at): (Change, i64),
-) -> rusqlite::Result<()> {
+fn apply(connection: &Connection, key: i64, (change, at): (Change, i64)) -> rusqlite::Result<()> {
     match change {
         Change::Failed(failed) => connection
             .prepare_cached("INSERT OR REPLACE INTO sign_in_tries VALUES (?1, ?2, ?3)")?
             .execute(params![key, failed, at]),
-        Change::Forgiven => connection
-            .prepare_cached("DELETE FROM sign_in_tries WHERE key = ?1")?
-            .execute([key]),
+        Change::Forgiven => {
+            connection.prepare_cached("DELETE FROM sign_in_tries WHERE key = ?1")?.execute([key])
+        }
         Change::Known => connection
             .prepare_cached("INSERT OR REPLACE INTO sign_in_known VALUES (?1, ?2)")?
             .execute([key, at]),

@@ -66,9 +66,7 @@ pub struct Attempt<'t> {
 }
 
 fn short(keys: &Keys<Vec<u8>>) -> Keys<i64> {
-    let short = |hash: &[u8]| {
-        i64::from_be_bytes(hash.first_chunk().copied().unwrap_or_default())
-    };
+    let short = |hash: &[u8]| i64::from_be_bytes(hash.first_chunk().copied().unwrap_or_default());
     Keys { account: short(&keys.account), pair: short(&keys.pair), address: short(&keys.address) }
 }
 

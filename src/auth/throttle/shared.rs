@@ -123,7 +123,11 @@ impl Attempt<'_> {
     }
 }
 
-async fn settle(server: &Postgresql, keys: &Keys<Vec<u8>>, outcome: Outcome) -> Result<(), sql::Error> {
+async fn settle(
+    server: &Postgresql,
+    keys: &Keys<Vec<u8>>,
+    outcome: Outcome,
+) -> Result<(), sql::Error> {
     let outcome = match outcome {
         Outcome::Failed => "failed",
         Outcome::Succeeded => "succeeded",

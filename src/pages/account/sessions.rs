@@ -146,8 +146,7 @@ pub async fn end_others(
     sign_ins: &State<SignIns>,
     client: Client<'_>,
 ) -> Result<Redirect, Status> {
-    let ended =
-        sign_ins.end_others(user.id, &user.sign_in, client).await.map_err(unavailable)?;
+    let ended = sign_ins.end_others(user.id, &user.sign_in, client).await.map_err(unavailable)?;
     log::info!("account {} ended {ended} other sessions from {client}", user.name);
     session.flash("All other sessions have ended.", "message");
     Ok(Redirect::to(uri!(list)))
