@@ -2,7 +2,6 @@
 //! first. There are no rules on kinds of characters.
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 /// The longest password, in bytes.
 pub const MAX_BYTES: usize = 1024;
@@ -58,52 +57,51 @@ pub fn weakness(password: &str, min_length: usize, names: &[&str]) -> Option<Wea
     if password.len() > MAX_BYTES {
         return Some(Weakness::TooLong);
     }
-    (pieces(password, names) < PIECES).then_some(Weakness::Common)
+    let text: Vec<char> = password.to_lowercase().chars().collect();
+    let mut once = text.clone();
+    once.dedup();
+    let words = words(names);
+    let few = |text: &[char]| pieces(text, &words) < PIECES;
+    (few(&text) || few(&once)).then_some(Weakness::Common)
+}
+
+/// The words that count as one piece, those of the names included: of "students.example.org" the
+/// whole and each part.
+fn words(names: &[&str]) -> Vec<Vec<char>> {
+    let parts = names.iter().flat_map(|name| name.split(|c: char| !c.is_alphanumeric()));
+    let names = parts.chain(names.iter().copied()).filter(|part| part.chars().count() >= 3);
+    let lower = |word: &str| word.to_lowercase().chars().collect();
+    COMMON.lines().chain(names).map(lower).collect()
 }
 
 /// How many different pieces a password is made of, at least: a known word, a year, a run of keys or
 /// letters, or a single character is one.
-fn pieces(password: &str, names: &[&str]) -> usize {
-    let text: Vec<char> = password.to_lowercase().chars().collect();
-    let mut words: Vec<Vec<char>> = COMMON.lines().map(|word| word.chars().collect()).collect();
-    // Of a name such as "students.example.org" each part is one.
-    let parts = names.iter().flat_map(|name| name.split(|c: char| !c.is_alphanumeric()));
-    words.extend(
-        parts
-            .chain(names.iter().copied())
-            .filter(|part| part.chars().count() >= 3)
-            .map(|part| part.to_lowercase().chars().collect()),
-    );
+fn pieces(text: &[char], words: &[Vec<char>]) -> usize {
     // The fewest pieces up to each place, and where the last of them begins.
     let mut fewest: Vec<(usize, usize)> = vec![(0, 0)];
     for end in 1..=text.len() {
-        let single = (fewest[end - 1].0 + 1, end - 1);
-        let run = (fewest[run_begin(&text, end)].0 + 1, run_begin(&text, end));
+        let run = run_begin(text, end);
         let year = end.checked_sub(4).filter(|begin| is_year(&text[*begin..end]));
         let word = words.iter().filter_map(|word| {
             let begin = end.checked_sub(word.len())?;
             is_like(&text[begin..end], word).then_some(begin)
         });
-        let known = year.into_iter().chain(word).map(|begin| (fewest[begin].0 + 1, begin));
-        let best = known.chain([run]).min().map_or(single, |found| found.min(single));
+        let last = year.into_iter().chain(word).map(|begin| (fewest[begin].0 + 1, begin));
+        let best = last.fold((fewest[run].0 + 1, run), Ord::min);
         fewest.push(best);
     }
     let mut different = HashSet::new();
     let mut end = text.len();
     while end > 0 {
         let begin = fewest[end].1;
-        different.insert(piece(&text, begin..end));
+        different.insert(&text[begin..end]);
         end = begin;
     }
     different.len()
 }
 
-fn piece(text: &[char], range: Range<usize>) -> &[char] {
-    &text[range]
-}
-
 /// Where the longest run of three characters or more begins that ends before `end`: one character
-/// repeated, or neighbours in a row, forwards or backwards.
+/// repeated, or neighbours in a row, forwards or backwards; where the last character is, if none does.
 fn run_begin(text: &[char], end: usize) -> usize {
     let last = end - 1;
     let mut longest = last;
@@ -190,6 +188,7 @@ mod tests {
             "Maria.Schmidt123!",
             "students.example.org",
             "111222333444555",
+            "aabbccddeeffgghh",
             "00000000000000000000",
             "!!!!!!!!!!!!!!!",
             "changemechangeme",
@@ -208,7 +207,7 @@ mod tests {
             "836251947204861937",
             "der Hund frisst gern Quark",
             "съешь ещё этих булок",
-            "我喜欢在下雨的时候读一本旧书",
+            "我喜欢在下雨的时候读一本旧书呢",
             "mfiskdjwheprlzvq",
         ] {
             assert_eq!(of(password), None, "{password}");

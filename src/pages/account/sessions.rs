@@ -42,11 +42,11 @@ struct Moment {
 }
 
 impl Moment {
-    /// Seconds since 1970, to the minute.
+    /// Seconds since 1970; for people to the minute, in UTC.
     fn of(seconds: i64) -> Self {
         let machine = rfc3339(seconds, 0);
         let people = match machine.get(..16) {
-            Some(minute) => format!("{} UTC", minute.replace('T', " ")),
+            Some(minute) => minute.replace('T', " "),
             None => machine.clone(),
         };
         Self { machine, people }
