@@ -68,8 +68,7 @@ pub async fn list(server: &Postgresql, filter: &Filter) -> Result<Vec<Entry>, Er
          AND ($3::text IS NULL OR name_key = $3) AND ($4::text IS NULL OR event = $4) \
          ORDER BY id DESC LIMIT $5"
     );
-    // No name holds this character, which PostgreSQL has no room for in texts.
-    let key = filter.name.as_deref().map(|name| name_key(name).replace('\0', "\u{fffd}"));
+    let key = filter.name.as_deref().map(name_key);
     let (event, limit) = (filter.event.map(Event::name), i64::from(filter.limit));
     let values: [&(dyn ToSql + Sync); 5] = [&filter.after, &filter.since, &key, &event, &limit];
     let rows = server.rows(&statement, &values).await?;
