@@ -1,10 +1,23 @@
-//! Who may look: accounts, their passwords, and the checks in front of every page.
+//! Who may look: accounts, their passwords and sign-ins, the checks in front of every page, and the
+//! trail of all that.
 
 pub mod accounts;
+pub mod agent;
+pub mod audit;
+mod check;
+pub mod client;
 mod guard;
 pub mod origin;
 pub mod password;
+pub mod sign_ins;
+pub mod strength;
 pub mod throttle;
+mod upkeep;
 
 pub use accounts::{Account, Accounts};
-pub use guard::{Error as GuardError, User, account_id, sign_in};
+pub use audit::Audit;
+pub use check::{Checker, Refusal};
+pub use client::{Client, RecordClients};
+pub use guard::{Error as GuardError, User, account_id, go_on, sign_in, sign_in_id};
+pub use sign_ins::{SignInId, SignIns};
+pub use upkeep::upkeep;

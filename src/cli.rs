@@ -1,5 +1,6 @@
 //! The command line: arguments to a command, one error on standard error, an exit status.
 
+mod audit;
 mod backup;
 mod check;
 mod cookie;
@@ -78,6 +79,9 @@ enum Command {
     /// See and end sessions
     #[command(subcommand, after_help = "Example: dewar sessions revoke --user teacher")]
     Sessions(sessions::Command),
+    /// Show who signed in, who failed to, and what was done to accounts
+    #[command(after_help = "Example: dewar audit --since 7d --user teacher")]
+    Audit(audit::Arguments),
     /// Look into Flask's session cookies, and make them
     #[command(subcommand, after_help = "Example: dewar cookie decode eyJhIjoxfQ.ZjiB2Q.6-gS…")]
     Cookie(cookie::Command),
@@ -190,6 +194,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => block_on(user::run(&context, command)),
         Command::Students(command) => block_on(students::run(&context, command)),
         Command::Sessions(command) => block_on(sessions::run(&context, command)),
+        Command::Audit(arguments) => block_on(audit::run(&context, &arguments)),
         Command::Cookie(command) => cookie::run(&context, command),
         Command::Database(command) => block_on(database::run(&context, command)),
         Command::Backup(arguments) => backup::backup(&context, &arguments),

@@ -1,5 +1,6 @@
 //! The application's configuration: `Rocket.toml`, the environment, and what they mean.
 
+mod accounts;
 mod files;
 mod json;
 mod logging;
@@ -23,6 +24,7 @@ use crate::db::Location;
 use crate::session::Settings;
 use crate::session::settings::{self, Reader, SettingsError};
 
+pub use accounts::AccountSettings;
 pub use files::Files;
 pub use json::JsonStyle;
 pub use logging::LogSettings;
@@ -43,6 +45,7 @@ const KEYS: &[(&str, &str)] = &[
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + Clone {
     let own = [
         KEYS,
+        accounts::KEYS,
         requests::KEYS,
         urls::KEYS,
         files::KEYS,
@@ -63,6 +66,8 @@ pub struct Config {
     pub database: Location,
     /// `GENDER_LABELS`.
     pub gender_labels: HashMap<String, String>,
+    /// Passwords, and what is recorded of those who use them.
+    pub accounts: AccountSettings,
     /// What requests may look like.
     pub requests: Requests,
     /// The site's own address.
@@ -111,6 +116,7 @@ impl Config {
             sessions: Settings::read(&mut reader),
             database: read_database(&mut reader),
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
+            accounts: AccountSettings::read(&mut reader),
             requests: Requests::read(&mut reader, debug),
             urls: Urls::read(&mut reader),
             files: Files::read(&mut reader),

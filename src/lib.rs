@@ -31,11 +31,12 @@ pub use app::{StartError, rocket};
 #[cfg(feature = "app")]
 mod app {
     use figment::Figment;
-    use rocket::{Build, Rocket};
+    use rocket::fairing::AdHoc;
+    use rocket::{Build, Orbit, Rocket};
 
-    use crate::auth::Accounts;
     use crate::auth::password::Passwords;
     use crate::auth::throttle::Throttle;
+    use crate::auth::{self, Accounts, Audit, RecordClients, SignIns};
     use crate::config::{Config, ConfigError, Live};
     use crate::db::{self, Db};
     use crate::pages;
@@ -72,13 +73,34 @@ mod app {
         let figment = figment.merge(("template_dir", "/dev/null"));
         let rocket = rocket::custom(figment)
             .manage(Accounts::new(&db))
+            .manage(SignIns::new(&db))
+            .manage(Audit::new(&db))
+            .manage(RecordClients::new(config.accounts.record_client))
             .manage(Students::new(&db))
             .manage(Passwords::default())
             .manage(Throttle::new(&db))
             .manage(Live::new(config))
             .attach(sessions)
-            .attach(templates);
+            .attach(templates)
+            .attach(AdHoc::on_liftoff("Upkeep", |rocket| Box::pin(async move { upkeep(rocket) })));
         Ok(pages::mount(rocket))
+    }
+
+    /// Has what is over removed until the shutdown.
+    fn upkeep(rocket: &Rocket<Orbit>) {
+        let state = (rocket.state(), rocket.state(), rocket.state());
+        let (Some(sign_ins), Some(audit), Some(live)) = state else { return };
+        let (sign_ins, audit, live) =
+            (SignIns::clone(sign_ins), Audit::clone(audit), Live::clone(live));
+        let Some(throttle) = rocket.state::<Throttle>().cloned() else { return };
+        let shutdown = rocket.shutdown();
+        rocket::tokio::spawn(async move {
+            let lifetime = || live.get().accounts.audit_lifetime;
+            rocket::tokio::select! {
+                () = auth::upkeep(&sign_ins, &audit, &throttle, lifetime) => {}
+                () = shutdown => {}
+            }
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! What visitors see: routes, catchers, and what every answer carries.
 
+mod account;
 mod api;
 mod assets;
 mod disk;
@@ -33,6 +34,11 @@ pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
                 login::form,
                 login::submit,
                 login::logout,
+                account::sessions::list,
+                account::sessions::end,
+                account::sessions::end_others,
+                account::password::form,
+                account::password::change,
                 students::brief_introduction,
                 students::detailed,
                 students::index,

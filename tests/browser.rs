@@ -78,6 +78,11 @@ fn use_everything(browser: &Chromium) {
     browser.says("Gender");
     browser.link("All students").click();
     browser.is_at("/brief_introduction");
+    browser.find("a.who").click();
+    browser.is_at("/account/sessions");
+    browser.says("Where you are signed in");
+    browser.link("Password").click();
+    browser.is_at("/account/password");
     browser.find(".account button").click();
     browser.is_at("/login");
     browser.says("Keep me signed in");
@@ -197,6 +202,42 @@ fn goes_back_to_the_form(browser: &Chromium, wanted: &str) {
 }
 
 #[test]
+fn one_browser_ends_the_session_of_another() {
+    let Some(visit) = Visit::start("two browsers") else { return };
+    let (here, there) = (&visit.browser, visit.browser.another());
+    sign_in(here);
+    sign_in(&there);
+    here.find("a.who").click();
+    here.is_at("/account/sessions");
+    here.says("This session");
+    here.says("Headless Chrome on Linux");
+    here.find(".sessions form button").click();
+    here.is_at("/account/sessions");
+    here.says("The session has ended.");
+    there.open("/detailed?id=2");
+    there.is_at("/login?next=%2Fdetailed%3Fid%3D2");
+
+    there.open("/login");
+    type_in(&there, USER, PASSWORD);
+    there.is_at("/brief_introduction");
+    here.link("Password").click();
+    here.has_focus_on("textbox Current password");
+    here.press(PASSWORD);
+    for field in ["textbox New password", "textbox New password once more"] {
+        assert_eq!(tab(here), field);
+        here.press("wet otter pays the tram");
+    }
+    here.press(ENTER);
+    here.is_at("/account/sessions");
+    here.says("Your password is changed, and all other sessions have ended.");
+    assert_eq!(here.run("return document.querySelectorAll('.sessions li').length"), 1);
+    there.open("/brief_introduction");
+    there.is_at("/login?next=%2Fbrief_introduction");
+    here.open("/brief_introduction");
+    assert_eq!(listed(here), STUDENTS);
+}
+
+#[test]
 fn signing_in_leads_to_the_page_that_was_wanted() {
     let Some(visit) = Visit::start("the wanted page") else { return };
     let browser = &visit.browser;
@@ -278,10 +319,11 @@ fn the_keyboard_alone_does_everything() {
     browser.press(ENTER);
     browser.is_at("/brief_introduction");
 
-    let order: Vec<_> = (0..8).map(|_| tab(browser)).collect();
+    let order: Vec<_> = (0..9).map(|_| tab(browser)).collect();
     let expected = [
         "link Skip to content",
         "link Student directory",
+        "link Signed in as gkf",
         "button Sign out",
         "searchbox Search students",
         "button Search",
@@ -338,6 +380,8 @@ fn no_page_scrolls_sideways_at_320_pixels() {
         &format!("/brief_introduction?q={}", &long[..60]),
         &format!("/brief_introduction?q={}", "x".repeat(60)),
         "/brief_introduction?page=2",
+        "/account/sessions",
+        "/account/password",
         "/detailed?id=1",
         "/detailed?id=9223372036854775807",
         "/detailed?id=4",
@@ -388,6 +432,8 @@ fn every_text_is_readable_in_the_light_and_in_the_dark() {
             ("/brief_introduction?q=nobody", None),
             ("/detailed?id=4", None),
             ("/nowhere", None),
+            ("/account/sessions", Some("sessions")),
+            ("/account/password", Some("password")),
             ("/detailed?id=1", Some("details")),
             ("/brief_introduction", Some("list")),
         ] {
@@ -399,6 +445,13 @@ fn every_text_is_readable_in_the_light_and_in_the_dark() {
         }
         browser.resize(360, 740);
         keep_picture(browser, &format!("list-narrow-{scheme}"));
+        for (path, picture) in
+            [("/account/sessions", "sessions"), ("/account/password", "password")]
+        {
+            browser.open(path);
+            keep_picture(browser, &format!("{picture}-narrow-{scheme}"));
+        }
+        browser.open("/brief_introduction");
         if scheme == "light" {
             // The README's, `docs/images/students.png`.
             browser.resize(900, 560);

@@ -40,6 +40,8 @@ impl App {
         let set_cookie = answer.headers().get_one("Set-Cookie").unwrap();
         let cookie = set_cookie.split(';').next().unwrap().to_owned();
         drop(answer);
+        // The throttle notes that aside.
+        rocket::tokio::time::sleep(Duration::from_millis(200)).await;
         Self { client, file, cookie, _dir: dir }
     }
 
@@ -110,4 +112,25 @@ async fn expired_rows_cost_a_visitor_nothing() {
         store.create(&key, b"\x80", Duration::from_millis(1)).await.unwrap();
     }
     assert_eq!(app.cost("/detailed?id=x", &app.cookie).await, (2, 0));
+}
+
+#[rocket::async_test]
+async fn when_a_sign_in_was_last_used_is_written_once_in_five_minutes() {
+    let app = App::new().await;
+    let ago = |seconds: i64| {
+        let back = move |db: &rusqlite::Connection| {
+            db.execute("UPDATE sign_ins SET last_seen = last_seen - ?1", [seconds])
+        };
+        app.file.write_blocking(back).unwrap();
+    };
+    ago(290);
+    assert_eq!(app.cost("/detailed?id=x", &app.cookie).await, (2, 0));
+    ago(20);
+    for written in [1, 0, 0] {
+        let before = app.file.statistics().writes;
+        app.cost("/detailed?id=x", &app.cookie).await;
+        // No page waits for it.
+        rocket::tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(app.file.statistics().writes - before, written);
+    }
 }

@@ -1,6 +1,8 @@
 //! Accounts and students on PostgreSQL: all that works on a SQLite file works there, and on several
 //! nodes at once.
 
+#[path = "nodes/account.rs"]
+mod account;
 #[path = "nodes/commands.rs"]
 mod commands;
 #[path = "nodes/copying.rs"]

@@ -39,7 +39,7 @@ fn each_command_of_the_readme_exists_with_its_flags() {
         // A file name or account ends the names of commands; flags are looked up in the help.
         let names = [
             "demo", "init", "students", "import", "user", "add", "sessions", "list", "revoke",
-            "backup", "check",
+            "audit", "backup", "check",
         ];
         let path: Vec<&str> =
             command.iter().map(String::as_str).filter(|word| names.contains(word)).collect();

@@ -3,6 +3,7 @@
 mod postgresql;
 mod sqlite;
 
+use super::audit::Event;
 use super::password::PasswordHash;
 use crate::db::{Db, Error};
 use crate::session::unix_now;
@@ -36,7 +37,8 @@ pub enum Outcome {
     Exists,
 }
 
-/// The accounts of a database. Names are found in any case.
+/// The accounts of a database. Names are found in any case. What commands do to them is noted in the
+/// audit trail as an operator's doing.
 #[derive(Clone, Debug)]
 pub struct Accounts {
     db: Db,
@@ -215,5 +217,24 @@ enum Change {
     SignOut,
     Remove,
 }
+
+impl Change {
+    fn event(&self) -> Event {
+        match self {
+            Self::Password(_) => Event::PasswordChanged,
+            Self::Disable => Event::AccountDisabled,
+            Self::Enable => Event::AccountEnabled,
+            Self::SignOut => Event::SessionsRevoked,
+            Self::Remove => Event::AccountRemoved,
+        }
+    }
+
+    fn ends_sessions(&self) -> bool {
+        !matches!(self, Self::Enable)
+    }
+}
+
+/// Whose sessions were ended, in the audit trail, where they were all.
+const EVERYBODY: &str = "everybody's";
 
 const COLUMNS: &str = "id, name, disabled, epoch, created";

@@ -3,13 +3,17 @@
 //! Waits stay short enough that nobody is locked out for long, and an address from which an
 //! account has signed in before is counted on its own, so that guessing elsewhere does not keep
 //! its owner out. Where several nodes share a database they share the counters in it; one on a
-//! SQLite file has them in memory.
+//! SQLite file has them in memory, and in the file for its next start.
 
+mod kept;
 mod memory;
 mod shared;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use crate::db::{Db, Error};
 
@@ -35,13 +39,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CAPACITY: usize = 50_000;
 
 /// The counters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Throttle(Kind);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
-    Memory(Memory),
-    Shared(Shared),
+    Memory(Arc<Memory>),
+    Shared(Arc<Shared>),
 }
 
 /// A try that is being checked. Dropped, it counts as failed.
@@ -82,8 +86,8 @@ impl Throttle {
     /// The counters of whoever uses the database.
     pub fn new(db: &Db) -> Self {
         Self(match db {
-            Db::Sqlite(_) => Kind::Memory(Memory::default()),
-            Db::Postgresql(server) => Kind::Shared(Shared::new(server)),
+            Db::Sqlite(file) => Kind::Memory(Arc::new(Memory::kept_in(file))),
+            Db::Postgresql(server) => Kind::Shared(Arc::new(Shared::new(server))),
         })
     }
 
@@ -100,6 +104,17 @@ impl Throttle {
             }
             Kind::Shared(shared) => AttemptKind::Shared(shared.begin(account, address).await?),
         }))
+    }
+
+    /// Removes what is too old to count.
+    ///
+    /// # Errors
+    /// When the counters are out of reach.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Memory(memory) => Ok(memory.sweep().await?),
+            Kind::Shared(shared) => Ok(shared.sweep().await?),
+        }
     }
 }
 
@@ -137,8 +152,36 @@ impl Attempt<'_> {
     }
 }
 
+/// Hashes of what is counted. What people type into the name's field is at times their password.
+#[derive(Clone, Debug)]
+struct Keys<T> {
+    account: T,
+    pair: T,
+    address: T,
+}
+
+impl Keys<Vec<u8>> {
+    fn of(account: &str, address: IpAddr) -> Self {
+        let network = network(address).to_string();
+        Self {
+            account: hash(["account", account, ""]),
+            pair: hash(["pair", account, &network]),
+            address: hash(["address", "", &network]),
+        }
+    }
+}
+
+fn hash(parts: [&str; 3]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().to_vec()
+}
+
 /// Who an address stands for: all of an IPv6 /64 is usually one household.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
         address => address,

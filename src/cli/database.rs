@@ -10,7 +10,7 @@ use crate::db::{Db, Location};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Copy accounts and students to another database, and check that both hold the same
+    /// Copy accounts, students, sign-ins and audit trail to another database, and check that both hold the same
     #[command(
         after_help = "Example: dewar database copy --to postgresql://dewar@db.example/dewar\n\n\
                       All of it is copied or nothing, with the accounts' numbers, passwords and \
@@ -67,6 +67,8 @@ async fn compare(
             "to": to.to_string(),
             "accounts": table(here.accounts(), there.accounts()),
             "students": table(here.students(), there.students()),
+            "sign_ins": table(here.sign_ins(), there.sign_ins()),
+            "audit": table(here.audit(), there.audit()),
         }))?;
     } else {
         let rows = [
@@ -74,6 +76,10 @@ async fn compare(
             ("accounts", to, there.accounts()),
             ("students", from, here.students()),
             ("students", to, there.students()),
+            ("sign_ins", from, here.sign_ins()),
+            ("sign_ins", to, there.sign_ins()),
+            ("audit", from, here.audit()),
+            ("audit", to, there.audit()),
         ];
         let rows = rows.map(|(table, place, sum)| {
             [table.into(), sum.rows.to_string(), sum.sha256, place.to_string()]

@@ -4,10 +4,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tempfile::NamedTempFile;
 use toml_edit::Value;
 
 use super::flask_config::{self, Plan, Report, Written};
-use super::{Context, Failure, generate, terminal, user};
+use super::user::{self, NewPassword};
+use super::{Context, Failure, generate, terminal};
 use crate::auth::Accounts;
 use crate::auth::accounts::{Outcome, name_problem};
 use crate::auth::password;
@@ -21,9 +23,8 @@ pub struct Arguments {
     /// The first account's name [default: asks]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Read the first account's password from standard input
-    #[arg(long, requires = "user")]
-    password_stdin: bool,
+    #[command(flatten)]
+    password: NewPassword,
     /// Where accounts and students go: a SQLite file, or a PostgreSQL server's URL
     /// [default: dewar.db]
     #[arg(long, value_name = "PLACE", conflicts_with = "dry_run")]
@@ -41,6 +42,9 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.password.password_stdin && arguments.user.is_none() {
+        return Err(Failure::Usage("--password-stdin needs --user NAME".into()));
+    }
     let file = context.config.clone().unwrap_or_else(|| PathBuf::from("Rocket.toml"));
     if file.exists() && !arguments.dry_run {
         return Err(exists(&file));
@@ -62,8 +66,6 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     if let Some(problem) = name_problem(&name) {
         return Err(Failure::Usage(problem));
     }
-    let hash = password::hash(&terminal::new_password(arguments.password_stdin)?)?;
-
     let text = match &plan {
         Some(plan) => plan.text(),
         None => {
@@ -78,6 +80,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
         Some(place) => text.replace(DATABASE, &format!("DATABASE = {}", Value::from(place))),
         None => text,
     };
+    // What will be in force tells which passwords will do.
+    let (staged, config) = stage(&file, &text)?;
+    drop(staged);
+    let hash = password::hash(&arguments.password.read(&config, &name)?)?;
     write_new(&file, &text)?;
     let report = plan.as_ref().map(|plan| &plan.report);
     if let Some(report) = report.filter(|_| !context.json) {
@@ -136,6 +142,15 @@ fn print_report(report: &Report) {
 /// Writes a file that is not there yet, for its owner's eyes alone, if the configuration in it is
 /// right.
 fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
+    match stage(file, text)?.0.persist_noclobber(file) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(exists(file)),
+        Err(error) => Err(Failure::Failed(format!("{}: {}", file.display(), error.error))),
+    }
+}
+
+/// Writes the text beside the file, and reads the configuration from there.
+fn stage(file: &Path, text: &str) -> Result<(NamedTempFile, Config), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", file.display()));
     let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
     let mut staged = tempfile::Builder::new()
@@ -143,12 +158,8 @@ fn write_new(file: &Path, text: &str) -> Result<(), Failure> {
         .tempfile_in(dir.unwrap_or(Path::new(".")))
         .map_err(failed)?;
     staged.write_all(text.as_bytes()).and_then(|()| staged.as_file().sync_all()).map_err(failed)?;
-    Config::from_figment(&config::figment(Some(staged.path()))?)?;
-    match staged.persist_noclobber(file) {
-        Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(exists(file)),
-        Err(error) => Err(failed(error.error)),
-    }
+    let config = Config::from_figment(&config::figment(Some(staged.path()))?)?;
+    Ok((staged, config))
 }
 
 fn exists(file: &Path) -> Failure {

@@ -7,6 +7,7 @@ use rocket::tokio::runtime::Builder;
 use rocket::{Build, Orbit, Rocket};
 
 use super::{Context, Failure, systemd};
+use crate::auth::RecordClients;
 use crate::config::{self, Config, Live};
 use crate::logging;
 use crate::session::Sessions;
@@ -97,6 +98,7 @@ where
         return;
     };
     let (live, sessions) = (live.clone(), sessions.clone());
+    let recorded = rocket.state::<RecordClients>().cloned();
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         log::warn!("SIGHUP cannot be handled; settings are read at the start alone");
         return;
@@ -117,6 +119,9 @@ where
                 }
                 sessions.reload(&figment).map_err(|error| error.to_string())?;
                 logging::configure(&config.log);
+                if let Some(recorded) = &recorded {
+                    recorded.set(config.accounts.record_client);
+                }
                 live.set(config);
                 Ok(())
             });

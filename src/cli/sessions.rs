@@ -11,7 +11,9 @@ use serde_json::json;
 
 use super::user::no_such_account;
 use super::{Context, Failure, terminal};
-use crate::auth::{Accounts, account_id};
+use crate::auth::audit::Event;
+use crate::auth::{Accounts, Audit, SignInId, SignIns, account_id, sign_in_id};
+use crate::session::Map;
 use crate::session::codec::Format;
 use crate::session::store::{self, Listed, Store};
 
@@ -64,14 +66,27 @@ struct Desk {
     prefix: String,
     format: Format,
     accounts: Accounts,
+    sign_ins: SignIns,
+    audit: Audit,
     names: HashMap<i64, String>,
+    /// The sign-ins that have not been ended.
+    live: HashSet<SignInId>,
+}
+
+/// Whose session one is.
+struct Owner {
+    account: Option<i64>,
+    sign_in: Option<SignInId>,
+    /// Whether its sign-in has not been ended meanwhile.
+    is_signed_in: bool,
 }
 
 impl Desk {
     async fn open(context: &Context) -> Result<Self, Failure> {
         let settings = context.config()?.sessions;
         let store = store::connect(&settings)?;
-        let accounts = Accounts::new(&context.db()?);
+        let db = context.db()?;
+        let (accounts, sign_ins) = (Accounts::new(&db), SignIns::new(&db));
         let names = accounts.list().await?;
         Ok(Self {
             store,
@@ -79,7 +94,16 @@ impl Desk {
             format: settings.format,
             names: names.into_iter().map(|account| (account.id, account.name)).collect(),
             accounts,
+            live: sign_ins.all().await?.into_iter().collect(),
+            sign_ins,
+            audit: Audit::new(&db),
         })
+    }
+
+    fn owner(&self, values: &Map) -> Owner {
+        let (account, sign_in) = (account_id(values), sign_in_id(values));
+        let counts = sign_in.as_ref().is_none_or(|id| self.live.contains(id));
+        Owner { is_signed_in: account.is_some() && counts, account, sign_in }
     }
 
     fn store(&self) -> Result<&Arc<dyn Store>, Failure> {
@@ -95,7 +119,7 @@ impl Desk {
     /// Hands each live session on, with its account's number if it has one.
     async fn for_each(
         &self,
-        mut each: impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
+        mut each: impl FnMut(&Listed, Owner) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         match self.scan(&mut each).await? {
             true => Ok(()),
@@ -110,7 +134,7 @@ impl Desk {
     /// The same; false when the store cannot list its sessions.
     async fn scan(
         &self,
-        each: &mut impl FnMut(&Listed, Option<i64>) -> Result<(), Failure>,
+        each: &mut impl FnMut(&Listed, Owner) -> Result<(), Failure>,
     ) -> Result<bool, Failure> {
         let (mut from, mut seen) = (None, HashSet::new());
         loop {
@@ -120,7 +144,7 @@ impl Desk {
                 page.sessions.into_iter().filter(|session| seen.insert(session.key.clone()))
             {
                 let values = self.format.decode(&session.bytes).unwrap_or_default();
-                each(&session, account_id(&values))?;
+                each(&session, self.owner(&values))?;
             }
             from = page.next;
             if from.is_none() {
@@ -131,6 +155,25 @@ impl Desk {
 
     async fn account(&self, name: &str) -> Result<i64, Failure> {
         self.accounts.id_of(name).await?.ok_or_else(|| no_such_account(name))
+    }
+}
+
+impl Desk {
+    /// Takes sessions that were ended one by one out of the registry, and notes whose they were.
+    async fn note_ended(&self, owners: Vec<Owner>) -> Result<(), Failure> {
+        let mut counts: HashMap<i64, usize> = HashMap::new();
+        for account in owners.iter().filter_map(|owner| owner.account) {
+            *counts.entry(account).or_default() += 1;
+        }
+        self.sign_ins
+            .forget(owners.into_iter().filter_map(|owner| owner.sign_in).collect())
+            .await?;
+        for (account, count) in counts {
+            let whose = self.names.get(&account).map(|name| (account, name.clone()));
+            let detail = format!("sessions: {count}");
+            self.audit.by_operator(Event::SessionsRevoked, whose, &detail).await?;
+        }
+        Ok(())
     }
 }
 
@@ -170,7 +213,8 @@ async fn list(context: &Context, desk: &Desk, user: Option<&str>) -> Result<(), 
         None => None,
     };
     let mut found = Vec::new();
-    desk.for_each(|session, account| {
+    desk.for_each(|session, owner| {
+        let account = owner.account.filter(|_| owner.is_signed_in);
         if only.is_none() || only == account {
             let name = account.and_then(|id| desk.names.get(&id));
             found.push((session.key.handle(), name.cloned(), session.expires.map(unix)));
@@ -220,12 +264,13 @@ async fn revoke(
         desk.accounts.sign_out(name).await?;
     }
     let mut missing: Vec<&String> = handles.iter().collect();
-    let mut keys = Vec::new();
-    let mut find = |session: &Listed, owner: Option<i64>| {
+    let (mut keys, mut owners) = (Vec::new(), Vec::new());
+    let mut find = |session: &Listed, owner: Owner| {
         let handle = session.key.handle();
         missing.retain(|wanted| **wanted != handle);
-        if all || account.is_some() && owner == account || handles.contains(&handle) {
+        if all || account.is_some() && owner.account == account || handles.contains(&handle) {
             keys.push(session.key.clone());
+            owners.push(owner);
         }
         Ok(())
     };
@@ -244,6 +289,9 @@ async fn revoke(
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if !handles.is_empty() {
+        desk.note_ended(owners).await?;
+    }
     let ended = keys.len();
     terminal::done(json, &format!("{ended} sessions ended"), &json!({ "ended": ended }))?;
     match missing.as_slice() {
@@ -257,9 +305,9 @@ async fn revoke(
 
 async fn stats(context: &Context, desk: &Desk) -> Result<(), Failure> {
     let (mut live, mut signed_in, mut bytes) = (0_u64, 0_u64, 0_u64);
-    desk.for_each(|session, account| {
+    desk.for_each(|session, owner| {
         live += 1;
-        signed_in += u64::from(account.is_some());
+        signed_in += u64::from(owner.is_signed_in);
         bytes += session.bytes.len() as u64;
         Ok(())
     })

@@ -8,6 +8,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
+use crate::auth::Audit;
+use crate::auth::audit::Event;
+use crate::db::Db;
 use crate::students::{OnConflict, Student, Students, read_csv, write_csv};
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +60,8 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Import { file, replace } => import(context, &file, replace).await,
         Command::Export { file } => export(context, &file).await,
         Command::Add { name, id, age, gender } => {
-            let students = Students::new(&context.db()?);
+            let db = context.db()?;
+            let students = Students::new(&db);
             let id = match id {
                 Some(id) => id,
                 None => students.next_id().await?,
@@ -67,23 +71,35 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 return Err(Failure::Usage(problem));
             }
             match students.import(vec![student], OnConflict::Refuse, |_| {}).await? {
-                None => terminal::done(
-                    context.json,
-                    &format!("student {id} added"),
-                    &json!({ "added": id }),
-                ),
+                None => {
+                    note(&db, format!("student {id} added")).await?;
+                    terminal::done(
+                        context.json,
+                        &format!("student {id} added"),
+                        &json!({ "added": id }),
+                    )
+                }
                 Some(id) => Err(Failure::Failed(format!("there is a student {id} already"))),
             }
         }
-        Command::Remove { id } => match Students::new(&context.db()?).remove(id).await? {
-            true => terminal::done(
+        Command::Remove { id } => {
+            let db = context.db()?;
+            if !Students::new(&db).remove(id).await? {
+                return Err(Failure::Failed(format!("there is no student {id}")));
+            }
+            note(&db, format!("student {id} removed")).await?;
+            terminal::done(
                 context.json,
                 &format!("student {id} removed"),
                 &json!({ "removed": id }),
-            ),
-            false => Err(Failure::Failed(format!("there is no student {id}"))),
-        },
+            )
+        }
     }
+}
+
+/// Writes a change of the roster into the audit trail.
+async fn note(db: &Db, what: String) -> Result<(), Failure> {
+    Ok(Audit::new(db).by_operator(Event::StudentsChanged, None, &what).await?)
 }
 
 async fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Failure> {
@@ -106,11 +122,13 @@ async fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Fai
             shown.set_position(done as u64);
         }
     };
-    let taken = Students::new(&context.db()?).import(rows, on_conflict, progress).await;
+    let db = context.db()?;
+    let taken = Students::new(&db).import(rows, on_conflict, progress).await;
     bar.finish_and_clear();
     match taken? {
         None => {
             let message = format!("imported {count} students");
+            note(&db, message.clone()).await?;
             terminal::done(context.json, &message, &json!({ "imported": count }))
         }
         Some(id) => Err(wrong(&format!(

@@ -120,9 +120,6 @@ pub fn new_password(from_stdin: bool) -> Result<String, Failure> {
     if password.contains('\n') {
         return Err(Failure::Usage("the password must be a single line".into()));
     }
-    if password.chars().count() < 15 {
-        note("note: NIST SP 800-63B asks for 15 characters where a password is the only proof");
-    }
     Ok(password)
 }
 

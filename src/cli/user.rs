@@ -7,6 +7,39 @@ use super::{Context, Failure, terminal};
 use crate::auth::Accounts;
 use crate::auth::accounts::{Outcome, name_problem};
 use crate::auth::password;
+use crate::auth::strength::{Weakness, weakness};
+use crate::config::Config;
+
+/// How a new password comes, and whether any will do.
+#[derive(Debug, clap::Args)]
+pub struct NewPassword {
+    /// Read the password from standard input instead of asking
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Take a password that is short or easy to guess, with a warning
+    #[arg(long)]
+    pub allow_weak_password: bool,
+}
+
+impl NewPassword {
+    /// Reads a password for the account of a name.
+    pub fn read(&self, config: &Config, name: &str) -> Result<String, Failure> {
+        let password = terminal::new_password(self.password_stdin)?;
+        let site = config.urls.server_name.as_deref().unwrap_or_default();
+        let min_length = config.accounts.password_min_length;
+        match weakness(&password, min_length, &[name, site]) {
+            None => Ok(password),
+            Some(weakness) if self.allow_weak_password && weakness != Weakness::TooLong => {
+                terminal::note(&format!("warning: {weakness}"));
+                Ok(password)
+            }
+            Some(Weakness::TooLong) => Err(Failure::Usage(Weakness::TooLong.to_string())),
+            Some(weakness) => Err(Failure::Usage(format!(
+                "{weakness}\n--allow-weak-password takes it all the same"
+            ))),
+        }
+    }
+}
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -17,18 +50,16 @@ pub enum Command {
     Add {
         /// Its name, found in any case afterwards
         name: String,
-        /// Read the password from standard input instead of asking
-        #[arg(long)]
-        password_stdin: bool,
+        #[command(flatten)]
+        password: NewPassword,
     },
     /// Set another password and end the account's sessions
     #[command(after_help = "Example: dewar user passwd teacher")]
     Passwd {
         /// The account
         name: String,
-        /// Read the password from standard input instead of asking
-        #[arg(long)]
-        password_stdin: bool,
+        #[command(flatten)]
+        password: NewPassword,
     },
     /// Lock an account and end its sessions
     #[command(after_help = "Example: dewar user disable teacher")]
@@ -56,7 +87,7 @@ pub enum Command {
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let (name, outcome, done) = match command {
         Command::List => return list(context).await,
-        Command::Add { name, password_stdin } => {
+        Command::Add { name, password } => {
             if let Some(problem) = name_problem(&name) {
                 return Err(Failure::Usage(problem));
             }
@@ -65,7 +96,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             if accounts.id_of(&name).await?.is_some() {
                 return Err(name_taken(&name));
             }
-            let hash = password::hash(&terminal::new_password(password_stdin)?)?;
+            let hash = password::hash(&password.read(&config, &name)?)?;
             let outcome = accounts.add(&name, hash).await?;
             let done = match config.urls.external("/login") {
                 Some(url) => format!("added; sign in at {url}"),
@@ -73,12 +104,13 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             };
             (name, outcome, done)
         }
-        Command::Passwd { name, password_stdin } => {
+        Command::Passwd { name, password } => {
+            let config = context.config()?;
             let accounts = Accounts::new(&context.db()?);
             if accounts.id_of(&name).await?.is_none() {
                 return Err(no_such_account(&name));
             }
-            let hash = password::hash(&terminal::new_password(password_stdin)?)?;
+            let hash = password::hash(&password.read(&config, &name)?)?;
             let outcome = accounts.set_password(&name, hash).await?;
             (name, outcome, "has a new password; its sessions have ended".into())
         }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Db, Error};
 
-/// Every account and every student, as of one moment. Password hashes are among them, so nothing
+/// All that there is of accounts and students, as of one moment. Password hashes are among them, so nothing
 /// is shown of it but a [`Checksum`] of each table.
 #[derive(PartialEq, Eq)]
 pub struct Contents {
@@ -18,6 +18,10 @@ pub struct Contents {
     accounts: Vec<Account>,
     /// By number.
     students: Vec<Student>,
+    /// By name.
+    sign_ins: Vec<SignIn>,
+    /// In order; their numbers may be others in another database.
+    audit: Vec<Entry>,
     /// The highest number an account ever had, which the next one is to be above.
     last_account: i64,
 }
@@ -41,6 +45,33 @@ struct Student {
     name: String,
     age: Option<i16>,
     gender: Option<String>,
+}
+
+/// A row of `sign_ins`.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+struct SignIn {
+    id: String,
+    account: i64,
+    created: i64,
+    last_seen: i64,
+    expires: i64,
+    address: Option<String>,
+    agent: Option<String>,
+}
+
+/// A row of `audit`, but for its number.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+struct Entry {
+    at: i64,
+    event: String,
+    actor: String,
+    account: Option<i64>,
+    name: Option<String>,
+    name_key: Option<String>,
+    address: Option<String>,
+    agent: Option<String>,
+    request: Option<String>,
+    detail: Option<String>,
 }
 
 /// How many rows a table has, and the SHA-256 of them all in hex.
@@ -76,6 +107,16 @@ impl Contents {
     /// Of the table of students.
     pub fn students(&self) -> Checksum {
         Checksum::of(&self.students)
+    }
+
+    /// Of the table of sign-ins.
+    pub fn sign_ins(&self) -> Checksum {
+        Checksum::of(&self.sign_ins)
+    }
+
+    /// Of the audit trail.
+    pub fn audit(&self) -> Checksum {
+        Checksum::of(&self.audit)
     }
 }
 

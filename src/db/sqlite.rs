@@ -12,7 +12,10 @@ use crate::sqlite::Database;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_students.sql"),
-    include_str!("../../migrations/0004_roster.sql"),
+    include_str!("../../migrations/0003_sign_ins.sql"),
+    include_str!("../../migrations/0004_audit.sql"),
+    include_str!("../../migrations/0005_throttle.sql"),
+    include_str!("../../migrations/0006_roster.sql"),
 ];
 
 /// Opens the file and brings its tables up to date, making both where they are missing.

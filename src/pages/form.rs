@@ -1,9 +1,11 @@
 //! A form with its size, so that Flask's limits can be held against it.
 
 use rocket::form::error::ErrorKind;
-use rocket::form::{DataField, Errors, FromForm, Options, ValueField};
+use rocket::form::{DataField, Errors, Form, FromForm, Options, ValueField};
 use rocket::http::Status;
 
+use super::errors::{ErrorPage, Strict, bad_form};
+use super::templates::Page;
 use crate::config::Requests;
 
 /// A form, or what is wrong with it, and how much was sent.
@@ -23,6 +25,18 @@ impl<'r, T> Measured<'r, T> {
         }
         self.form.map_err(BadForm::from)
     }
+}
+
+/// What was sent in a form, or the page that refuses it.
+pub fn read<'r, T: FromForm<'r>>(
+    sent: Result<Form<Measured<'r, T>>, Errors<'r>>,
+    limits: &Requests,
+) -> Result<T, (Status, Strict<Page<ErrorPage>>)> {
+    let form = match sent.map(Form::into_inner) {
+        Ok(measured) => measured.within(limits),
+        Err(errors) => Err(errors.into()),
+    };
+    form.map_err(|bad| bad_form(bad, limits))
 }
 
 /// Why a form is not taken.

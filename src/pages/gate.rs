@@ -10,6 +10,7 @@ use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
 
 use super::methods::ALL;
+use crate::auth::Client;
 use crate::auth::origin::is_cross_origin;
 use crate::config::Live;
 
@@ -44,7 +45,8 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         return Some(Status::PayloadTooLarge);
     }
     if is_cross_origin(request, &config.requests.trusted_origins) {
-        log::warn!("refused a {} from another site to {}", request.method(), request.uri().path());
+        let (method, path) = (request.method(), request.uri().path());
+        log::warn!("refused a {method} from another site to {path}, from {}", Client::of(request));
         return Some(Status::Forbidden);
     }
     if request.local_cache(|| NamesItsMethod(false)).0 {

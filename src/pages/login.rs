@@ -1,28 +1,21 @@
 //! Signing in and out.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use rocket::form::{Errors, Form};
 use rocket::http::{Header, Status, uri::Origin};
 use rocket::response::Redirect;
 use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
-use super::errors::{self, ErrorPage, Strict};
-use super::form::Measured;
+use super::errors::{ErrorPage, Strict};
+use super::form::{Measured, read};
 use super::templates::Page;
-use crate::auth::accounts::{Accounts, name_key};
-use crate::auth::password::{Passwords, Verdict};
-use crate::auth::throttle::{Attempt, Refusal, Throttle};
-use crate::auth::{User, sign_in};
+use crate::auth::audit::Event;
+use crate::auth::{Accounts, Checker, Client, GuardError, Refusal, SignIns, User, sign_in};
 use crate::config::Live;
-use crate::db;
-use crate::session::{self, Session};
+use crate::session::{Session, Sessions};
 
 const WRONG: &str = "Account or password error";
 const NO_ACCOUNTS: &str = "There are no accounts yet. On the server, run: dewar user add NAME";
-/// Nobody's password is longer, and a longer text costs nothing but its transfer.
-const MAX_PASSWORD: usize = 64 * 1024;
 
 #[derive(Default, Serialize)]
 pub struct LoginPage<'r> {
@@ -76,94 +69,58 @@ pub async fn submit<'r>(
     form: Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>,
     config: &State<Live>,
     session: &Session,
-    accounts: &State<Accounts>,
-    passwords: &State<Passwords>,
-    throttle: &State<Throttle>,
-    address: Option<IpAddr>,
-) -> Result<Answer<'r>, session::Error> {
-    let requests = &config.get().requests;
-    let form = match form.map(Form::into_inner) {
-        Ok(measured) => measured.within(requests),
-        Err(errors) => Err(errors.into()),
-    };
-    let form = match form {
+    sessions: &State<Sessions>,
+    sign_ins: &State<SignIns>,
+    checker: Checker<'_>,
+    client: Client<'_>,
+) -> Answer<'r> {
+    let form = match read(form, &config.get().requests) {
         Ok(form) => form,
-        Err(bad) => return Ok(Answer::Incomplete(errors::bad_form(bad, requests))),
+        Err(page) => return Answer::Incomplete(page),
     };
-    let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-    let name = name_key(form.username);
-    let attempt = match throttle.begin(&name, address).await {
-        Ok(attempt) => attempt,
-        Err(Refusal::Unavailable(error)) => return Ok(unavailable(&error)),
-        Err(Refusal::Wait(wait)) => {
-            let seconds = wait.as_secs() + 1;
-            log::warn!("sign-in from {address} is told to wait {seconds} s");
-            let plural = if seconds == 1 { "" } else { "s" };
-            let error = format!("Too many attempts. Please try again in {seconds} second{plural}.");
-            let retry = Header::new("Retry-After", seconds.to_string());
-            return Ok(Answer::Slower(again(&form, error), retry));
+    let checked = checker.check(form.username, form.password, client, Event::FailedSignIn).await;
+    let account = match checked {
+        Ok(right) => right.account,
+        Err(Refusal::Wrong) => return Answer::Wrong(again(&form, WRONG.into())),
+        Err(Refusal::Wait(seconds)) => {
+            return Answer::Slower(again(&form, slower(seconds)), retry_after(seconds));
         }
+        Err(Refusal::Unavailable) => return Answer::Failed(Status::ServiceUnavailable),
     };
-    let found = match accounts.find_by_name(form.username).await {
-        Ok(found) => found,
-        Err(error) => {
-            void(attempt).await;
-            return Ok(unavailable(&error));
-        }
-    };
-    let (account, stored) = found.unzip();
-    let password = match form.password.len() {
-        0..=MAX_PASSWORD => form.password.to_owned(),
-        _ => String::new(),
-    };
-    // Disabled accounts are checked like others, so that the time tells nothing.
-    let verdict = match passwords.check(password.clone(), stored.clone()).await {
-        Ok(verdict) => verdict,
-        Err(error) => {
-            log::warn!("sign-in from {address}: {error}");
-            void(attempt).await;
-            return Ok(Answer::Failed(Status::ServiceUnavailable));
-        }
-    };
-    let Some(account) = account.filter(|account| verdict != Verdict::Wrong && !account.disabled)
-    else {
-        log::info!("failed sign-in from {address}");
-        if let Err(error) = attempt.failed().await {
-            return Ok(unavailable(&error));
-        }
-        return Ok(Answer::Wrong(again(&form, WRONG.into())));
-    };
-    if let Err(error) = attempt.succeeded().await {
-        return Ok(unavailable(&error));
-    }
-    sign_in(session, &account, form.remember())?;
-    log::info!("account {} signed in from {address}", account.id);
-    if let (Verdict::RightButOld, Some(old)) = (verdict, stored)
-        && let Ok(new) = passwords.hash(password).await
-        && let Err(error) = accounts.renew_hash(account.id, old, new).await
-    {
-        log::warn!("the password hash of account {} was not renewed: {error}", account.id);
-    }
-    Ok(Answer::SignedIn(Redirect::to(destination(form.next))))
-}
-
-fn unavailable<'r>(error: &db::Error) -> Answer<'r> {
-    log::error!("{error}");
-    Answer::Failed(Status::ServiceUnavailable)
-}
-
-/// Lets a try count for nothing. Where that cannot be told it will count as failed.
-async fn void(attempt: Attempt<'_>) {
-    if let Err(error) = attempt.void().await {
+    let remember = form.remember();
+    if let Err(error) = sign_in(session, sessions, sign_ins, &account, remember, client).await {
         log::error!("{error}");
+        return Answer::Failed(error.status());
     }
+    log::info!("account {} signed in from {client}", account.name);
+    Answer::SignedIn(Redirect::to(destination(form.next)))
+}
+
+/// What to tell somebody who tried too often.
+pub fn slower(seconds: u64) -> String {
+    let plural = if seconds == 1 { "" } else { "s" };
+    format!("Too many attempts. Please try again in {seconds} second{plural}.")
+}
+
+/// The same for programs.
+pub fn retry_after(seconds: u64) -> Header<'static> {
+    Header::new("Retry-After", seconds.to_string())
 }
 
 /// Ends the session on the server. Without one it is no error.
 #[post("/logout")]
-pub fn logout(session: &Session, user: Result<User, crate::auth::GuardError>) -> Redirect {
+pub async fn logout(
+    session: &Session,
+    user: Result<User, GuardError>,
+    sign_ins: &State<SignIns>,
+    client: Client<'_>,
+) -> Redirect {
     if let Ok(user) = user {
-        log::info!("account {} signed out", user.id);
+        // Where sessions live on the server this one ends all the same.
+        match sign_ins.sign_out(user.id, &user.sign_in, client).await {
+            Ok(()) => log::info!("account {} signed out from {client}", user.name),
+            Err(error) => log::error!("a sign-out is not in the registry: {error}"),
+        }
     }
     if !session.is_new() {
         session.clear();

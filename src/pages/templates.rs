@@ -14,7 +14,9 @@ use serde::Serialize;
 use super::assets;
 use crate::config::{Config, Live};
 
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 8] = [
+    ("account_password.html", include_str!("../../templates/account_password.html")),
+    ("account_sessions.html", include_str!("../../templates/account_sessions.html")),
     ("brief_introduction.html", include_str!("../../templates/brief_introduction.html")),
     ("detailed.html", include_str!("../../templates/detailed.html")),
     ("error.html", include_str!("../../templates/error.html")),

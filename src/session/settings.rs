@@ -17,6 +17,8 @@ use figment::Figment;
 use super::codec::Format;
 use super::cookie::CookieSettings;
 use super::signing::Signer;
+#[cfg(feature = "app")]
+pub(crate) use duration::parse as parse_duration;
 pub(crate) use elsewhere::overlap;
 pub use env::FlaskEnv;
 pub use filesystem::{FileHash, FileSettings};

@@ -53,7 +53,8 @@ impl Siege {
     }
 
     pub fn add_account(&self, name: &str, password: &str) {
-        self.site.run_with_input(&["user", "add", name, "--password-stdin"], password);
+        let add = ["user", "add", name, "--password-stdin", "--allow-weak-password"];
+        self.site.run_with_input(&add, password);
     }
 }
 

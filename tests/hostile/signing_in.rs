@@ -106,7 +106,7 @@ fn long_passwords_of_any_script_work() {
     let siege = Siege::new();
     for (name, password) in [
         ("long", "p".repeat(64)),
-        ("longer", "q".repeat(10_000)),
+        ("longer", "q".repeat(1000)),
         ("emoji", "\u{1f600}".repeat(64)),
         ("han", "密码".repeat(64)),
         ("controls", "\u{1}\u{7f}\u{85}\u{2028}\u{202e}\t\u{b} end".into()),

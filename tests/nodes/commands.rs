@@ -33,7 +33,10 @@ fn accounts_are_added_listed_locked_and_removed() {
     assert_eq!(list()[0]["disabled"], true);
     site.run(&["user", "enable", "aNNa"]);
     assert_eq!(list()[0]["disabled"], false);
-    site.run_with_input(&["user", "passwd", "anna", "--password-stdin"], "another one");
+    site.run_with_input(
+        &["user", "passwd", "anna", "--password-stdin"],
+        "yet another one that is long",
+    );
 
     let id = list()[0]["id"].clone();
     site.run(&["user", "remove", "anna"]);

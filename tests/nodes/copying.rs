@@ -8,7 +8,7 @@ use super::node;
 use super::servers::postgres::Postgres;
 use super::support::{PASSWORD, Site, USER};
 
-/// Every row of both tables, and the number the next account gets.
+/// Every row of the tables, and the number the next account gets.
 fn rows(path: &Path) -> Vec<String> {
     let connection = rusqlite::Connection::open(path).unwrap();
     let all = |statement: &str, columns: usize| {
@@ -22,6 +22,9 @@ fn rows(path: &Path) -> Vec<String> {
     };
     let mut found = all("SELECT * FROM accounts ORDER BY id", 7);
     found.extend(all("SELECT * FROM students ORDER BY id", 4));
+    found.extend(all("SELECT * FROM sign_ins ORDER BY id", 7));
+    let entry = "at, event, actor, account, name, name_key, address, agent, request, detail";
+    found.extend(all(&format!("SELECT {entry} FROM audit ORDER BY id"), 10));
     found.extend(all("SELECT seq FROM sqlite_sequence WHERE name = 'accounts'", 1));
     found
 }
@@ -54,12 +57,13 @@ fn everything_goes_to_postgresql_and_comes_back_the_same() {
 
     let told = site.run(&["database", "copy", "--to", &url]);
     assert!(told.contains("accounts  3") && told.contains("students  3494"), "{told}");
+    assert!(told.contains("sign_ins  1 ") && !told.contains("audit     0"), "{told}");
     assert!(!told.contains("secret"), "{told}");
     let sums = |table: &str| {
         let lines = told.lines().filter(|line| line.starts_with(table));
         lines.map(|line| line.split_whitespace().nth(2).unwrap()).collect::<Vec<_>>()
     };
-    for table in ["accounts", "students"] {
+    for table in ["accounts", "students", "sign_ins", "audit"] {
         let sums = sums(table);
         assert!(sums.len() == 2 && sums[0] == sums[1] && sums[0].len() == 64, "{told}");
     }

@@ -81,23 +81,33 @@ pub struct Chromium {
     // Dropped in this order: the driver before the files it writes, the next one's turn last.
     _driver: Driver,
     _home: TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Option<MutexGuard<'static, ()>>,
+}
+
+fn turn() -> MutexGuard<'static, ()> {
+    // A test that failed does not concern the next.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Chromium {
     /// For the site on a port of this machine.
     pub fn visiting(port: u16) -> Self {
-        Self::start(port, json!({}))
+        Self::start(port, json!({}), Some(turn()))
+    }
+
+    /// Another one beside this, for the same site.
+    pub fn another(&self) -> Self {
+        let (_, port) = self.base.rsplit_once(':').unwrap();
+        Self::start(port.parse().unwrap(), json!({}), None)
     }
 
     /// The same with JavaScript turned off in the browser's settings.
     pub fn without_javascript(port: u16) -> Self {
-        Self::start(port, json!({ "profile.managed_default_content_settings.javascript": 2 }))
+        let off = json!({ "profile.managed_default_content_settings.javascript": 2 });
+        Self::start(port, off, Some(turn()))
     }
 
-    fn start(port: u16, preferences: Value) -> Self {
-        // A test that failed does not concern the next.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    fn start(port: u16, preferences: Value, turn: Option<MutexGuard<'static, ()>>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let driver = Driver::start(home.path());
         let http = ureq::Agent::config_builder()

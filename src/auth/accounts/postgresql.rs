@@ -1,9 +1,10 @@
 //! Accounts on PostgreSQL. Each operation is one statement.
 
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
-use super::{Account, COLUMNS, Change, New};
+use super::{Account, COLUMNS, Change, EVERYBODY, New};
+use crate::auth::audit::postgresql::{NOTED, Values};
+use crate::auth::audit::{Event, Note};
 use crate::auth::password::PasswordHash;
 use crate::sql::{Error, Postgresql};
 
@@ -52,41 +53,54 @@ pub async fn list(server: &Postgresql) -> Result<Vec<Account>, Error> {
 }
 
 pub async fn add(server: &Postgresql, new: New) -> Result<bool, Error> {
-    let statement = "INSERT INTO accounts (name, name_key, password_hash, created) \
-                     VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-    let values = [&new.name as &(dyn ToSql + Sync), &new.key, &new.password.as_str(), &new.created];
-    Ok(server.change(statement, &values).await? == 1)
+    let statement = format!(
+        "WITH done AS (INSERT INTO accounts (name, name_key, password_hash, created) \
+         VALUES ($8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING *) {NOTED}"
+    );
+    let note = Note::by_operator(Event::AccountAdded);
+    let values = Values::of(&note);
+    let password = new.password.as_str();
+    let values = values.and(&[&new.name, &new.key, &password, &new.created]);
+    Ok(server.change(&statement, &values).await? == 1)
 }
 
 pub async fn change(server: &Postgresql, key: String, change: Change) -> Result<bool, Error> {
-    let changed = match change {
-        Change::Password(password) => {
-            let statement =
-                "UPDATE accounts SET password_hash = $2, epoch = epoch + 1 WHERE name_key = $1";
-            server.change(statement, &[&key, &password.as_str()]).await?
+    let done = match &change {
+        Change::Password(_) => {
+            "UPDATE accounts SET password_hash = $9, epoch = epoch + 1 WHERE name_key = $8"
         }
         Change::Disable => {
-            let statement =
-                "UPDATE accounts SET disabled = true, epoch = epoch + 1 WHERE name_key = $1";
-            server.change(statement, &[&key]).await?
+            "UPDATE accounts SET disabled = true, epoch = epoch + 1 WHERE name_key = $8"
         }
-        Change::Enable => {
-            let statement = "UPDATE accounts SET disabled = false WHERE name_key = $1";
-            server.change(statement, &[&key]).await?
+        Change::Enable => "UPDATE accounts SET disabled = false WHERE name_key = $8",
+        Change::SignOut => "UPDATE accounts SET epoch = epoch + 1 WHERE name_key = $8",
+        Change::Remove => "DELETE FROM accounts WHERE name_key = $8",
+    };
+    // The rows of a removed account go by themselves.
+    let ended = match change.ends_sessions() && !matches!(change, Change::Remove) {
+        true => ", ended AS (DELETE FROM sign_ins USING done WHERE sign_ins.account = done.id)",
+        false => "",
+    };
+    let statement = format!("WITH done AS ({done} RETURNING *){ended} {NOTED}");
+    let note = Note::by_operator(change.event());
+    let values = Values::of(&note);
+    let changed = match &change {
+        Change::Password(password) => {
+            server.change(&statement, &values.and(&[&key, &password.as_str()])).await?
         }
-        Change::SignOut => {
-            let statement = "UPDATE accounts SET epoch = epoch + 1 WHERE name_key = $1";
-            server.change(statement, &[&key]).await?
-        }
-        Change::Remove => {
-            server.change("DELETE FROM accounts WHERE name_key = $1", &[&key]).await?
-        }
+        _ => server.change(&statement, &values.and(&[&key])).await?,
     };
     Ok(changed == 1)
 }
 
 pub async fn sign_out_all(server: &Postgresql) -> Result<(), Error> {
-    server.change("UPDATE accounts SET epoch = epoch + 1", &[]).await?;
+    let statement = format!(
+        "WITH every AS (UPDATE accounts SET epoch = epoch + 1), \
+         ended AS (DELETE FROM sign_ins), \
+         done AS (SELECT NULL::bigint AS id, NULL::text AS name, NULL::text AS name_key) {NOTED}"
+    );
+    let note = Note::by_operator(Event::SessionsRevoked).with(EVERYBODY);
+    server.change(&statement, &Values::of(&note).and(&[])).await?;
     Ok(())
 }
 

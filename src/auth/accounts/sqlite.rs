@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Account, COLUMNS, Change, New};
+use super::{Account, COLUMNS, Change, EVERYBODY, New};
+use crate::auth::audit::{self, Event, Note};
 use crate::auth::password::PasswordHash;
 use crate::sqlite::{Database, Error};
 
@@ -68,41 +69,65 @@ pub async fn list(file: &Arc<Database>) -> Result<Vec<Account>, Error> {
 }
 
 pub async fn add(file: &Arc<Database>, new: New) -> Result<bool, Error> {
-    let added = file.write(move |connection| {
-        connection.execute(
-            "INSERT INTO accounts (name, name_key, password_hash, created) \
-             VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-            params![new.name, new.key, new.password.as_str(), new.created],
-        )
-    });
-    Ok(added.await? == 1)
+    file.write(move |connection| {
+        let id: Option<i64> = connection
+            .query_row(
+                "INSERT INTO accounts (name, name_key, password_hash, created) \
+                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING RETURNING id",
+                params![new.name, new.key, new.password.as_str(), new.created],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if let Some(id) = id {
+            let note = Note::by_operator(Event::AccountAdded);
+            audit::sqlite::insert(connection, &note, Some(&(id, new.name)))?;
+        }
+        Ok(id.is_some())
+    })
+    .await
 }
 
 pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result<bool, Error> {
-    let changed = file.write(move |connection| match change {
-        Change::Password(password) => connection.execute(
-            "UPDATE accounts SET password_hash = ?2, epoch = epoch + 1 WHERE name_key = ?1",
-            params![key, password.as_str()],
-        ),
-        Change::Disable => connection.execute(
-            "UPDATE accounts SET disabled = 1, epoch = epoch + 1 WHERE name_key = ?1",
-            [key],
-        ),
-        Change::Enable => {
-            connection.execute("UPDATE accounts SET disabled = 0 WHERE name_key = ?1", [key])
+    file.write(move |connection| {
+        let whose: Option<(i64, String)> = connection
+            .query_row("SELECT id, name FROM accounts WHERE name_key = ?1", [key], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some(whose) = whose else { return Ok(false) };
+        let id = whose.0;
+        if change.ends_sessions() {
+            connection.execute("DELETE FROM sign_ins WHERE account = ?1", [id])?;
         }
-        Change::SignOut => {
-            connection.execute("UPDATE accounts SET epoch = epoch + 1 WHERE name_key = ?1", [key])
-        }
-        Change::Remove => connection.execute("DELETE FROM accounts WHERE name_key = ?1", [key]),
-    });
-    Ok(changed.await? == 1)
+        match &change {
+            Change::Password(password) => connection.execute(
+                "UPDATE accounts SET password_hash = ?2, epoch = epoch + 1 WHERE id = ?1",
+                params![id, password.as_str()],
+            ),
+            Change::Disable => connection
+                .execute("UPDATE accounts SET disabled = 1, epoch = epoch + 1 WHERE id = ?1", [id]),
+            Change::Enable => {
+                connection.execute("UPDATE accounts SET disabled = 0 WHERE id = ?1", [id])
+            }
+            Change::SignOut => {
+                connection.execute("UPDATE accounts SET epoch = epoch + 1 WHERE id = ?1", [id])
+            }
+            Change::Remove => connection.execute("DELETE FROM accounts WHERE id = ?1", [id]),
+        }?;
+        audit::sqlite::insert(connection, &Note::by_operator(change.event()), Some(&whose))?;
+        Ok(true)
+    })
+    .await
 }
 
 pub async fn sign_out_all(file: &Arc<Database>) -> Result<(), Error> {
-    file.write(|connection| connection.execute("UPDATE accounts SET epoch = epoch + 1", []))
-        .await?;
-    Ok(())
+    file.write(|connection| {
+        connection.execute("UPDATE accounts SET epoch = epoch + 1", [])?;
+        connection.execute("DELETE FROM sign_ins", [])?;
+        let note = Note::by_operator(Event::SessionsRevoked).with(EVERYBODY);
+        audit::sqlite::insert(connection, &note, None)
+    })
+    .await
 }
 
 pub async fn renew_hash(

@@ -1,14 +1,15 @@
 //! The counters in memory, of one process.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rocket::tokio::sync::Notify;
 
-use super::{ACCOUNT, ADDRESS, CAPACITY, Limit, MEMORY, Outcome, PATIENCE, Verdict, network};
+use super::kept::{Change, Kept};
+use super::{ACCOUNT, ADDRESS, CAPACITY, Keys, Limit, MEMORY, Outcome, PATIENCE, Verdict};
+use crate::sqlite::{Database, Error};
 
 #[derive(Clone, Copy, Debug)]
 struct Tries {
@@ -38,33 +39,65 @@ impl Tries {
     }
 }
 
-/// The counters: 32 bytes for each account and each address.
+/// The counters: some 40 bytes for each account and each address.
 #[derive(Debug, Default)]
 pub struct Memory {
-    // Keys are keyed hashes: short, and of no use to whoever wants to fill one place.
-    hasher: RandomState,
     state: Mutex<State>,
     settled: Notify,
+    /// For the next start, where there is a file.
+    kept: Option<Kept>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    tries: HashMap<u64, Tries>,
+    /// By the first 64 bits of a hash: enough that nobody finds another name or network with the
+    /// same.
+    tries: HashMap<i64, Tries>,
     /// Pairs of account and address that have signed in.
-    known: HashMap<u64, Instant>,
+    known: HashMap<i64, Instant>,
 }
 
 /// A try that is being checked. It counts as failed unless something else is said.
 #[derive(Debug)]
 pub struct Attempt<'t> {
     throttle: &'t Memory,
-    account: u64,
-    address: u64,
-    pair: u64,
+    keys: Keys<i64>,
     outcome: Outcome,
 }
 
+fn short(keys: &Keys<Vec<u8>>) -> Keys<i64> {
+    let short = |hash: &[u8]| i64::from_be_bytes(hash.first_chunk().copied().unwrap_or_default());
+    Keys { account: short(&keys.account), pair: short(&keys.pair), address: short(&keys.address) }
+}
+
 impl Memory {
+    /// The counters that go on from what the file says, and are kept there.
+    pub fn kept_in(file: &Arc<Database>) -> Self {
+        let kept = Kept::new(file);
+        let now = Instant::now();
+        // One may come from before the machine was started.
+        let at = |age: Duration| now.checked_sub(age).unwrap_or(now);
+        let mut state = State::default();
+        match kept.load() {
+            Ok(found) => {
+                for (key, failed, age) in found.tries {
+                    state.tries.insert(key, Tries { failed, pending: 0, last: at(age) });
+                }
+                state.known.extend(found.known.into_iter().map(|(key, age)| (key, at(age))));
+            }
+            Err(error) => log::warn!("failed sign-ins are counted from 0: {error}"),
+        }
+        Self { state: Mutex::new(state), settled: Notify::new(), kept: Some(kept) }
+    }
+
+    /// Removes from the file what is too old to count.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        match &self.kept {
+            Some(kept) => kept.sweep().await,
+            None => Ok(()),
+        }
+    }
+
     /// Begins a try, perhaps after standing in line.
     pub async fn begin(&self, account: &str, address: IpAddr) -> Result<Attempt<'_>, Duration> {
         let deadline = rocket::tokio::time::Instant::now() + PATIENCE;
@@ -85,14 +118,12 @@ impl Memory {
 
     fn try_begin(&self, account: &str, address: IpAddr, now: Instant) -> Verdict<Attempt<'_>> {
         let mut state = self.state();
-        let pair = self.key(("pair", account, network(address)));
+        let mut keys = short(&Keys::of(account, address));
         // Where somebody has signed in to the account before, others' failures do not count.
-        let account = match state.known.contains_key(&pair) {
-            true => pair,
-            false => self.key(("account", account)),
-        };
-        let address = self.key(("address", network(address)));
-        let limits = [(account, ACCOUNT), (address, ADDRESS)];
+        if state.known.contains_key(&keys.pair) {
+            keys.account = keys.pair;
+        }
+        let limits = [(keys.account, ACCOUNT), (keys.address, ADDRESS)];
         make_room(&mut state.tries, |tries| (tries.pending > 0, tries.last), now);
         for (key, _) in limits {
             let tries = state.tries.entry(key).or_insert(Tries::new(now));
@@ -100,7 +131,7 @@ impl Memory {
                 tries.failed = 0;
             }
         }
-        let tries = |key: &u64| state.tries.get(key).copied().unwrap_or(Tries::new(now));
+        let tries = |key: &i64| state.tries.get(key).copied().unwrap_or(Tries::new(now));
         let wait = limits.iter().filter_map(|(key, limit)| tries(key).wait(*limit, now)).max();
         if let Some(wait) = wait {
             return Verdict::Later(wait);
@@ -113,39 +144,45 @@ impl Memory {
                 tries.pending += 1;
             }
         }
-        Verdict::Begun(Attempt { throttle: self, account, address, pair, outcome: Outcome::Failed })
+        Verdict::Begun(Attempt { throttle: self, keys, outcome: Outcome::Failed })
     }
 
     fn settle(&self, attempt: &Attempt<'_>, now: Instant) {
         let mut state = self.state();
-        for key in [attempt.account, attempt.address] {
+        let keys = &attempt.keys;
+        let mut changes = Vec::new();
+        for key in [keys.account, keys.address] {
             if let Some(tries) = state.tries.get_mut(&key) {
                 tries.pending = tries.pending.saturating_sub(1);
                 if attempt.outcome == Outcome::Failed {
                     tries.failed = tries.failed.saturating_add(1);
                     tries.last = now;
+                    changes.push((key, Change::Failed(tries.failed)));
                 }
             }
         }
         if attempt.outcome == Outcome::Succeeded {
             // The address's failures stay: whoever guesses must not clear them with an account
             // of his own.
-            if let Some(tries) = state.tries.get_mut(&attempt.account) {
+            if let Some(tries) = state.tries.get_mut(&keys.account)
+                && tries.failed > 0
+            {
                 tries.failed = 0;
+                changes.push((keys.account, Change::Forgiven));
             }
             make_room(&mut state.known, |last| (false, *last), now);
-            state.known.insert(attempt.pair, now);
+            state.known.insert(keys.pair, now);
+            changes.push((keys.pair, Change::Known));
         }
         drop(state);
+        if let Some(kept) = &self.kept {
+            kept.write(changes);
+        }
         self.settled.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn key(&self, of: impl Hash) -> u64 {
-        self.hasher.hash_one(of)
     }
 }
 
@@ -164,7 +201,7 @@ impl Drop for Attempt<'_> {
 
 /// Forgets the older half when the map is full, except what is in use.
 fn make_room<T>(
-    map: &mut HashMap<u64, T>,
+    map: &mut HashMap<i64, T>,
     use_and_time: impl Fn(&T) -> (bool, Instant),
     now: Instant,
 ) {

@@ -9,10 +9,9 @@ use std::time::Duration;
 use rocket::tokio::runtime::Handle;
 use rocket::tokio::sync::Notify;
 use rocket::tokio::time::{Instant, timeout};
-use sha2::{Digest, Sha256};
 use tokio_postgres::types::ToSql;
 
-use super::{ACCOUNT, ADDRESS, CAPACITY, MEMORY, Outcome, PATIENCE, Refusal, Verdict, network};
+use super::{ACCOUNT, ADDRESS, CAPACITY, Keys, MEMORY, Outcome, PATIENCE, Refusal, Verdict};
 use crate::db::Error;
 use crate::sql::{self, Postgresql};
 
@@ -35,36 +34,8 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Attempt<'t> {
     throttle: &'t Shared,
-    keys: Keys,
+    keys: Keys<Vec<u8>>,
     is_settled: bool,
-}
-
-/// Hashes of what is counted.
-#[derive(Clone, Debug)]
-struct Keys {
-    account: Vec<u8>,
-    pair: Vec<u8>,
-    address: Vec<u8>,
-}
-
-impl Keys {
-    fn of(account: &str, address: IpAddr) -> Self {
-        let network = network(address).to_string();
-        Self {
-            account: hash(["account", account, ""]),
-            pair: hash(["pair", account, &network]),
-            address: hash(["address", "", &network]),
-        }
-    }
-}
-
-fn hash(parts: [&str; 3]) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().to_vec()
 }
 
 impl Shared {
@@ -96,7 +67,7 @@ impl Shared {
         Err(Refusal::Wait(Duration::from_secs(1)))
     }
 
-    async fn try_begin(&self, keys: &Keys) -> Result<Verdict<Vec<u8>>, sql::Error> {
+    async fn try_begin(&self, keys: &Keys<Vec<u8>>) -> Result<Verdict<Vec<u8>>, sql::Error> {
         let statement =
             "SELECT counted, wait FROM sign_in_begin($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let free = |limit: super::Limit| i32::try_from(limit.free).unwrap_or(i32::MAX);
@@ -125,7 +96,7 @@ impl Shared {
     }
 
     /// Removes what is forgotten, and what is more than is remembered.
-    async fn sweep(&self) -> Result<(), sql::Error> {
+    pub async fn sweep(&self) -> Result<(), sql::Error> {
         let capacity = i64::try_from(CAPACITY).unwrap_or(i64::MAX);
         // A row that is in use is left to the next time.
         let tries = "DELETE FROM sign_in_tries WHERE key IN (SELECT key FROM sign_in_tries \
@@ -152,7 +123,11 @@ impl Attempt<'_> {
     }
 }
 
-async fn settle(server: &Postgresql, keys: &Keys, outcome: Outcome) -> Result<(), sql::Error> {
+async fn settle(
+    server: &Postgresql,
+    keys: &Keys<Vec<u8>>,
+    outcome: Outcome,
+) -> Result<(), sql::Error> {
     let outcome = match outcome {
         Outcome::Failed => "failed",
         Outcome::Succeeded => "succeeded",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Reads `number unit` pairs (weeks to seconds, in words or by their first letters); a number
 /// without a unit is seconds.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if let Ok(seconds) = rest.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
