@@ -6,7 +6,7 @@ use rocket::{Request, State};
 
 use super::accounts::{Account, Accounts};
 use crate::db;
-use crate::session::{self, Session};
+use crate::session::{self, Session, request_id};
 
 /// The session's keys for who is signed in.
 const ID: &str = "user_id";
@@ -58,6 +58,14 @@ pub fn account_id(values: &session::Map) -> Option<i64> {
     values.get(ID)?.deserialize_into().ok()
 }
 
+/// The account that a request's [`User`] guard found.
+struct Found(Option<i64>);
+
+/// The number of the account that a request was answered for, once a guard has found it.
+pub fn signed_in_account(request: &Request<'_>) -> Option<i64> {
+    request.local_cache(|| Found(None)).0
+}
+
 async fn user(request: &Request<'_>) -> Result<User, Error> {
     let session = Session::of(request).await?;
     // A value of another shape was not put there by `sign_in`.
@@ -69,6 +77,7 @@ async fn user(request: &Request<'_>) -> Result<User, Error> {
     let accounts = request.rocket().state::<Accounts>().ok_or(Error::NotSignedIn)?;
     match accounts.find(id).await? {
         Some(account) if !account.disabled && account.epoch == epoch => {
+            request.local_cache(|| Found(Some(id)));
             Ok(User { id, name: account.name })
         }
         _ => {
@@ -88,7 +97,7 @@ impl<'r> FromRequest<'r> for User {
             Err(error @ Error::NotSignedIn) => (Status::Unauthorized, error),
             Err(Error::Session(error)) => (error.status(), error.into()),
             Err(error @ Error::Database(_)) => {
-                log::error!("{error}");
+                log::error!(request_id = request_id(request.headers()); "{error}");
                 (Status::ServiceUnavailable, error)
             }
         };

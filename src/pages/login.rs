@@ -1,22 +1,21 @@
 //! Signing in and out.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use rocket::form::{Errors, Form};
 use rocket::http::{Header, Status, uri::Origin};
 use rocket::response::Redirect;
 use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
-use super::errors::{self, ErrorPage, Strict};
+use super::errors::{self, ErrorPage, Strict, Unavailable};
 use super::form::Measured;
 use super::templates::Page;
+use super::traffic::Visit;
 use crate::auth::accounts::{Accounts, name_key};
 use crate::auth::password::{Passwords, Verdict};
 use crate::auth::throttle::{Attempt, Refusal, Throttle};
 use crate::auth::{User, sign_in};
 use crate::config::Live;
-use crate::db;
+use crate::metrics::SignIn;
 use crate::session::{self, Session};
 
 const WRONG: &str = "Account or password error";
@@ -60,6 +59,7 @@ pub enum Answer<'r> {
     Slower(Login<'r>, Header<'static>),
     Incomplete((Status, Strict<Page<ErrorPage>>)),
     Failed(Status),
+    Unavailable(Unavailable),
 }
 
 /// The form. It looks at no session, so that it costs strangers and the server nothing.
@@ -79,7 +79,7 @@ pub async fn submit<'r>(
     accounts: &State<Accounts>,
     passwords: &State<Passwords>,
     throttle: &State<Throttle>,
-    address: Option<IpAddr>,
+    visit: Visit<'_>,
 ) -> Result<Answer<'r>, session::Error> {
     let requests = &config.get().requests;
     let form = match form.map(Form::into_inner) {
@@ -90,14 +90,20 @@ pub async fn submit<'r>(
         Ok(form) => form,
         Err(bad) => return Ok(Answer::Incomplete(errors::bad_form(bad, requests))),
     };
-    let address = address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let (address, request_id) = (visit.address, visit.id);
+    let client = address.to_string();
+    let client = client.as_str();
     let name = name_key(form.username);
     let attempt = match throttle.begin(&name, address).await {
         Ok(attempt) => attempt,
-        Err(Refusal::Unavailable(error)) => return Ok(unavailable(&error)),
+        Err(Refusal::Unavailable(error)) => return Ok(Answer::Unavailable(error.into())),
         Err(Refusal::Wait(wait)) => {
             let seconds = wait.as_secs() + 1;
-            log::warn!("sign-in from {address} is told to wait {seconds} s");
+            visit.count(SignIn::Throttled);
+            log::warn!(
+                event = "sign_in_throttled", client, request_id;
+                "sign-in from {client} is told to wait {seconds} s"
+            );
             let plural = if seconds == 1 { "" } else { "s" };
             let error = format!("Too many attempts. Please try again in {seconds} second{plural}.");
             let retry = Header::new("Retry-After", seconds.to_string());
@@ -107,8 +113,8 @@ pub async fn submit<'r>(
     let found = match accounts.find_by_name(form.username).await {
         Ok(found) => found,
         Err(error) => {
-            void(attempt).await;
-            return Ok(unavailable(&error));
+            void(attempt, request_id).await;
+            return Ok(Answer::Unavailable(error.into()));
         }
     };
     let (account, stored) = found.unzip();
@@ -120,50 +126,62 @@ pub async fn submit<'r>(
     let verdict = match passwords.check(password.clone(), stored.clone()).await {
         Ok(verdict) => verdict,
         Err(error) => {
-            log::warn!("sign-in from {address}: {error}");
-            void(attempt).await;
+            log::warn!(client, request_id; "sign-in from {client}: {error}");
+            void(attempt, request_id).await;
             return Ok(Answer::Failed(Status::ServiceUnavailable));
         }
     };
     let Some(account) = account.filter(|account| verdict != Verdict::Wrong && !account.disabled)
     else {
-        log::info!("failed sign-in from {address}");
+        visit.count(SignIn::Failure);
+        log::info!(event = "sign_in_failed", client, request_id; "failed sign-in from {client}");
         if let Err(error) = attempt.failed().await {
-            return Ok(unavailable(&error));
+            return Ok(Answer::Unavailable(error.into()));
         }
         return Ok(Answer::Wrong(again(&form, WRONG.into())));
     };
     if let Err(error) = attempt.succeeded().await {
-        return Ok(unavailable(&error));
+        return Ok(Answer::Unavailable(error.into()));
     }
     sign_in(session, &account, form.remember())?;
-    log::info!("account {} signed in from {address}", account.id);
+    visit.count(SignIn::Success);
+    let account_id = account.id;
+    log::info!(
+        event = "sign_in", account = account_id, client, request_id;
+        "account {account_id} signed in from {client}"
+    );
     if let (Verdict::RightButOld, Some(old)) = (verdict, stored)
         && let Ok(new) = passwords.hash(password).await
-        && let Err(error) = accounts.renew_hash(account.id, old, new).await
+        && let Err(error) = accounts.renew_hash(account_id, old, new).await
     {
-        log::warn!("the password hash of account {} was not renewed: {error}", account.id);
+        log::warn!(
+            account = account_id, request_id;
+            "the password hash of account {account_id} was not renewed: {error}"
+        );
     }
     Ok(Answer::SignedIn(Redirect::to(destination(form.next))))
 }
 
-fn unavailable<'r>(error: &db::Error) -> Answer<'r> {
-    log::error!("{error}");
-    Answer::Failed(Status::ServiceUnavailable)
-}
-
 /// Lets a try count for nothing. Where that cannot be told it will count as failed.
-async fn void(attempt: Attempt<'_>) {
+async fn void(attempt: Attempt<'_>, request_id: Option<&str>) {
     if let Err(error) = attempt.void().await {
-        log::error!("{error}");
+        log::error!(request_id; "{error}");
     }
 }
 
 /// Ends the session on the server. Without one it is no error.
 #[post("/logout")]
-pub fn logout(session: &Session, user: Result<User, crate::auth::GuardError>) -> Redirect {
+pub fn logout(
+    session: &Session,
+    user: Result<User, crate::auth::GuardError>,
+    visit: Visit<'_>,
+) -> Redirect {
     if let Ok(user) = user {
-        log::info!("account {} signed out", user.id);
+        let account = user.id;
+        log::info!(
+            event = "sign_out", account, request_id = visit.id;
+            "account {account} signed out"
+        );
     }
     if !session.is_new() {
         session.clear();

@@ -5,6 +5,7 @@ use rocket::response::Redirect;
 use rocket::{State, get, uri};
 use serde::Serialize;
 
+use super::errors::Unavailable;
 use super::templates::Page;
 use crate::auth::User;
 use crate::config::{Config, Live};
@@ -44,10 +45,10 @@ pub async fn brief_introduction(
     q: Option<&str>,
     page: Option<u64>,
     students: &State<Students>,
-) -> Result<Page<ListPage>, Status> {
+) -> Result<Page<ListPage>, Unavailable> {
     let q = search_text(q);
     let page = page.unwrap_or(1).max(1);
-    let listing = students.list(&q, page, PER_PAGE).await.map_err(unavailable)?;
+    let listing = students.list(&q, page, PER_PAGE).await?;
     let pages = listing.total.div_ceil(PER_PAGE).max(1);
     Ok(Page(
         "brief_introduction.html",
@@ -71,10 +72,10 @@ pub async fn detailed(
     id: Option<&str>,
     students: &State<Students>,
     config: &State<Live>,
-) -> Result<(Status, Page<DetailPage>), Status> {
+) -> Result<(Status, Page<DetailPage>), Unavailable> {
     let id = id.and_then(decimal);
     let student = match id {
-        Some(id) => students.find(id).await.map_err(unavailable)?,
+        Some(id) => students.find(id).await?,
         None => None,
     };
     let status = match (id, &student) {
@@ -113,11 +114,6 @@ fn list_uri(q: &str, page: u64) -> String {
     let q = Some(q).filter(|q| !q.is_empty());
     let page = Some(page).filter(|page| *page > 1);
     uri!(brief_introduction(q = q, page = page)).to_string()
-}
-
-pub fn unavailable(error: crate::db::Error) -> Status {
-    log::error!("{error}");
-    Status::ServiceUnavailable
 }
 
 #[cfg(test)]
