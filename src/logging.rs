@@ -8,6 +8,7 @@ mod line;
 mod queue;
 mod repeats;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
@@ -182,12 +183,14 @@ impl Log for Logger {
 fn tell_of_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
-    let message = panic.payload_as_str().unwrap_or("no message");
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let message = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
     let place = panic.location().map(ToString::to_string);
-    let trace = std::backtrace::Backtrace::capture();
-    let trace = (trace.status() == std::backtrace::BacktraceStatus::Captured)
-        .then(|| format!("\n{trace}"))
-        .unwrap_or_default();
+    let trace = match Backtrace::capture() {
+        trace if trace.status() == BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => String::new(),
+    };
     let place = place.as_deref().unwrap_or("an unknown place");
     log::error!("thread {thread} panicked at {place}: {message}{trace}");
 }

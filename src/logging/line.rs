@@ -10,7 +10,7 @@ use serde::ser::{SerializeMap, Serializer};
 use crate::config::LogFormat;
 use crate::session::rfc3339;
 
-/// A longer message is cut, lest one line fill the log.
+/// A longer message is cut, in characters, lest one line fill the log.
 const MAX_MESSAGE: usize = 8 * 1024;
 /// The key of what ties lines to a request. It alone of the keys stands in a line for people, whose
 /// message says the rest in words.
@@ -40,7 +40,7 @@ impl<'l> Line<'l> {
         message: &str,
         name: Option<String>,
     ) -> Self {
-        let message = shortened(message.to_owned());
+        let message = shortened(message);
         Self { format, journal, level, target, message, name, repeated: 0, fields: Vec::new() }
     }
 
@@ -181,12 +181,13 @@ pub fn without_query(message: &str) -> &str {
     }
 }
 
-fn shortened(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        message.push('…');
+fn shortened(message: &str) -> String {
+    let whole = message.char_indices().nth(MAX_MESSAGE).is_none();
+    if whole {
+        message.to_owned()
+    } else {
+        message.chars().take(MAX_MESSAGE).chain(['…']).collect()
     }
-    message
 }
 
 /// Whether a character would end a line, colour it or forge another.
@@ -279,6 +280,6 @@ mod tests {
         json.add(&[("request_id", Value::from_debug(&none))].as_slice());
         let object: serde_json::Value = serde_json::from_str(&json.to_string()).unwrap();
         assert!(object.get("request_id").is_none());
-        assert!(object["message"].as_str().unwrap().len() <= MAX_MESSAGE + '…'.len_utf8());
+        assert_eq!(object["message"].as_str().unwrap().chars().count(), MAX_MESSAGE + 1);
     }
 }

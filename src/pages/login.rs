@@ -144,6 +144,8 @@ pub async fn submit<'r>(
         return Ok(Answer::Unavailable(error.into()));
     }
     sign_in(session, &account, form.remember())?;
+    // Now, so that nobody is told of who then was not signed in.
+    session.save().await?;
     visit.count(SignIn::Success);
     let account_id = account.id;
     log::info!(
