@@ -7,7 +7,7 @@ use rocket::http::uri::Host;
 
 use crate::auth::TrustedProxies;
 use crate::auth::origin::origin_problem;
-use crate::session::settings::{Reader, host_in_ascii};
+use crate::session::settings::{Origin, Reader, host_in_ascii};
 
 /// These settings, with what each does in a line.
 pub const KEYS: &[(&str, &str)] = &[
@@ -126,8 +126,10 @@ fn read_hosts(reader: &mut Reader) -> Option<Vec<TrustedHost>> {
 }
 
 fn read_proxies(reader: &mut Reader) -> TrustedProxies {
-    // Rocket would believe its header from anyone who reaches the port.
-    if matches!(reader.value("ip_header"), Some(Value::String(..))) {
+    // Rocket would believe its header from anyone who reaches the port. Its own default, in a figment
+    // that others have built, does nothing, as nobody here asks Rocket for the address.
+    let default = matches!(reader.origin("ip_header"), Origin::Other(words) if words.contains("rocket::Config"));
+    if !default && matches!(reader.value("ip_header"), Some(Value::String(..))) {
         reader.refuse(
             "ip_header",
             "is not used; name the proxy's address in TRUSTED_PROXIES instead",

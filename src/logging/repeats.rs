@@ -55,16 +55,19 @@ impl Repeats {
         }
     }
 
-    /// What came again and was not written for long enough; what did not is forgotten.
+    /// What came again and was not written for long enough, which is to be written now; what did not
+    /// come again is forgotten.
     pub fn due(&self) -> Vec<Repeat> {
         let mut due = Vec::new();
         self.seen().retain(|(target, message), seen| {
             let over = seen.written.elapsed() >= EVERY;
-            if over && seen.since > 0 {
-                let (target, message) = (target.clone(), message.clone());
-                due.push(Repeat { target, message, times: seen.since });
+            let forgotten = over && seen.since == 0;
+            if over && !forgotten {
+                let times = mem::take(&mut seen.since);
+                due.push(Repeat { target: target.clone(), message: message.clone(), times });
+                seen.written = Instant::now();
             }
-            !over
+            !forgotten
         });
         due
     }
@@ -87,6 +90,10 @@ mod tests {
         std::thread::sleep(EVERY);
         let due = repeats.due();
         assert_eq!((due.len(), due[0].times), (1, 1));
+        assert_eq!(repeats.count("a", "down"), None, "it was written just now");
+        std::thread::sleep(EVERY);
+        assert_eq!(repeats.due().len(), 1);
+        std::thread::sleep(EVERY);
         assert!(repeats.due().is_empty() && repeats.seen().is_empty());
     }
 
