@@ -2,6 +2,7 @@
 //! trail of all that.
 
 pub mod accounts;
+pub mod address;
 pub mod agent;
 pub mod audit;
 mod check;
@@ -15,9 +16,12 @@ pub mod throttle;
 mod upkeep;
 
 pub use accounts::{Account, Accounts};
+pub use address::{Forwarded, TrustedProxies};
 pub use audit::Audit;
 pub use check::{Checker, Refusal};
 pub use client::{Client, RecordClients};
-pub use guard::{Error as GuardError, User, account_id, go_on, sign_in, sign_in_id};
+pub use guard::{
+    Error as GuardError, User, account_id, go_on, sign_in, sign_in_id, signed_in_account,
+};
 pub use sign_ins::{SignInId, SignIns};
 pub use upkeep::upkeep;

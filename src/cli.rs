@@ -203,11 +203,15 @@ pub fn run() -> ExitCode {
         Command::Man(arguments) => generate::man(&arguments),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            log::logger().flush();
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             for line in failure.to_string().lines() {
-                terminal::error(line);
+                logging::fatal(line);
             }
+            log::logger().flush();
             ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
         }
     }

@@ -4,6 +4,7 @@ mod accounts;
 mod files;
 mod json;
 mod logging;
+mod metrics;
 mod no_effect;
 mod requests;
 mod show;
@@ -27,7 +28,8 @@ use crate::session::settings::{self, Reader, SettingsError};
 pub use accounts::AccountSettings;
 pub use files::Files;
 pub use json::JsonStyle;
-pub use logging::LogSettings;
+pub use logging::{LogFormat, LogSettings};
+pub use metrics::MetricsSettings;
 pub use requests::{Requests, TrustedHost};
 pub use templates::Templates;
 pub use urls::Urls;
@@ -52,6 +54,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + C
         json::KEYS,
         templates::KEYS,
         logging::KEYS,
+        metrics::KEYS,
         no_effect::KEYS,
     ];
     settings::keys().chain(own.into_iter().flatten())
@@ -80,6 +83,8 @@ pub struct Config {
     pub templates: Templates,
     /// What is logged.
     pub log: LogSettings,
+    /// Where metrics are served.
+    pub metrics: MetricsSettings,
     /// The settings that are set and mean nothing here, each with the reason.
     pub without_effect: Vec<String>,
 }
@@ -123,6 +128,7 @@ impl Config {
             json: JsonStyle::read(&mut reader, debug),
             templates: Templates::read(&mut reader, debug),
             log: LogSettings::read(&mut reader, debug),
+            metrics: MetricsSettings::read(&mut reader),
             without_effect: no_effect::read(&reader),
         };
         let config = reader.finish(config)?;

@@ -21,6 +21,8 @@ pub mod db;
 #[cfg(feature = "app")]
 pub mod logging;
 #[cfg(feature = "app")]
+pub mod metrics;
+#[cfg(feature = "app")]
 mod pages;
 #[cfg(feature = "app")]
 pub mod students;
@@ -39,6 +41,7 @@ mod app {
     use crate::auth::{self, Accounts, Audit, RecordClients, SignIns};
     use crate::config::{Config, ConfigError, Live};
     use crate::db::{self, Db};
+    use crate::metrics::{LiveSessions, Metrics};
     use crate::pages;
     use crate::session::{Sessions, SetupError};
     use crate::students::Students;
@@ -66,8 +69,13 @@ mod app {
     pub fn rocket(figment: Figment) -> Result<Rocket<Build>, StartError> {
         let config = Config::from_figment(&figment)?;
         let db = Db::open(&config.database, config.sessions.store_timeout)?;
+        let metrics = match config.metrics.address {
+            Some(_) => Metrics::new(),
+            None => Metrics::off(),
+        };
+        let sessions = Sessions::fairing().watched_by(metrics.watch());
         // Opened here so that a failure is reported once and in full.
-        let sessions = Sessions::open(&figment)?;
+        sessions.reload(&figment)?;
         let templates = pages::templates(&config);
         // `Template` asks for an existing directory, but the templates are built in.
         let figment = figment.merge(("template_dir", "/dev/null"));
@@ -79,7 +87,10 @@ mod app {
             .manage(Students::new(&db))
             .manage(Passwords::default())
             .manage(Throttle::new(&db))
+            .manage(metrics)
+            .manage(LiveSessions::of(&sessions))
             .manage(Live::new(config))
+            .attach(pages::Arrival::default())
             .attach(sessions)
             .attach(templates)
             .attach(AdHoc::on_liftoff("Upkeep", |rocket| Box::pin(async move { upkeep(rocket) })));

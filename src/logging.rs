@@ -4,16 +4,27 @@
 //! release build's warnings, so this one takes its place: the program's own messages from `info`
 //! on, everybody else's from `warn` on.
 
+mod line;
+mod queue;
+mod repeats;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write;
+use std::panic::PanicHookInfo;
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::config::LogSettings;
-use crate::session::rfc3339;
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use line::Line;
+use queue::Queue;
+use repeats::Repeats;
 
 /// What this program's own targets begin with.
 const OWN: &str = "dewar";
+/// How long the end of the program waits for lines that nobody takes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Logger {
     /// Under systemd the journal stamps the time and reads the priority from a prefix.
@@ -21,6 +32,9 @@ struct Logger {
     /// Whether the command line asks for more.
     verbose: bool,
     settings: RwLock<LogSettings>,
+    repeats: Repeats,
+    /// The lines on their way, once [`in_background`] was called.
+    queue: OnceLock<Queue>,
 }
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -28,8 +42,13 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 /// Starts logging; a second call changes nothing. `verbose` shows everybody's `info` and this
 /// program's `debug` messages as well.
 pub fn start(verbose: bool) {
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let logger = LOGGER.get_or_init(|| Logger { journal, verbose, settings: RwLock::default() });
+    let logger = LOGGER.get_or_init(|| Logger {
+        journal: queue::is_the_journal(),
+        verbose,
+        settings: RwLock::default(),
+        repeats: Repeats::default(),
+        queue: OnceLock::new(),
+    });
     if log::set_logger(logger).is_ok() {
         log::set_max_level(LevelFilter::Debug);
     }
@@ -43,9 +62,68 @@ pub fn configure(settings: &LogSettings) {
     }
 }
 
+/// Has a thread of its own write the lines from now on, panics included, so that nobody else waits
+/// for a log that is read slowly or not at all.
+///
+/// # Errors
+/// When there can be no such thread.
+pub fn in_background() -> std::io::Result<()> {
+    let Some(logger) = LOGGER.get().filter(|logger| logger.queue.get().is_none()) else {
+        return Ok(());
+    };
+    let queue = Queue::start(|dropped| logger.due(dropped))?;
+    if logger.queue.set(queue).is_ok() {
+        std::panic::set_hook(Box::new(tell_of_panic));
+    }
+    Ok(())
+}
+
+/// How many lines were dropped since the start, because nobody took them in time or they could not
+/// be written.
+pub fn dropped() -> u64 {
+    LOGGER.get().and_then(|logger| logger.queue.get()).map_or(0, Queue::dropped)
+}
+
+/// Tells why the program ends: plainly, or as the log's format has it.
+pub fn fatal(problem: &str) {
+    let Some(logger) = LOGGER.get() else { return };
+    let line = logger.line(Level::Error, OWN, problem);
+    logger.write(line.fatal());
+}
+
 impl Logger {
     fn settings(&self) -> RwLockReadGuard<'_, LogSettings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line<'l>(&self, level: Level, target: &'l str, message: &str) -> Line<'l> {
+        let settings = self.settings();
+        let name = settings.name.clone().filter(|_| target.starts_with(OWN));
+        Line::new(settings.format, self.journal, level, target, message, name)
+    }
+
+    fn write(&self, line: String) {
+        match self.queue.get() {
+            Some(queue) => queue.put(line),
+            // A dead log is no reason to fail.
+            None => drop(std::io::stderr().write_all(line.as_bytes())),
+        }
+    }
+
+    /// What the queue's thread adds by itself: how often errors came that were not written each,
+    /// and how many lines were dropped.
+    fn due(&self, dropped: u64) -> String {
+        let mut due = String::new();
+        for repeat in self.repeats.due() {
+            let mut line = self.line(Level::Error, &repeat.target, &repeat.message);
+            line.repeated = repeat.times;
+            due += &line.to_string();
+        }
+        if dropped > 0 {
+            let message = format!("{dropped} lines were dropped, as the log was not taken in time");
+            due += &self.line(Level::Warn, module_path!(), &message).to_string();
+        }
+        due
     }
 }
 
@@ -76,64 +154,43 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut message = one_line(&record.args().to_string());
-        if let Some(name) = &self.settings().name
-            && record.target().starts_with(OWN)
-        {
-            message = format!("{name}: {message}");
+        let (level, target) = (record.level(), record.target());
+        let mut message = line::uncoloured(&record.args().to_string());
+        if target.starts_with("rocket::server") {
+            message = line::without_query(&message).to_owned();
         }
-        let line = match self.journal {
-            true => {
-                let priority = match record.level() {
-                    Level::Error => 3,
-                    Level::Warn => 4,
-                    Level::Info => 6,
-                    Level::Debug | Level::Trace => 7,
-                };
-                format!("<{priority}>{message}\n")
-            }
-            false => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-                let now = rfc3339(seconds, now.subsec_millis() * 1_000_000);
-                format!("{now} {:5} {message}\n", record.level())
-            }
+        // What visitors do is told each time; a failure that each request meets is not.
+        let repeated = match level {
+            Level::Error => self.repeats.count(target, &message),
+            _ => Some(0),
         };
-        // A dead log is no reason to stop serving.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        let Some(repeated) = repeated else { return };
+        let mut line = self.line(level, target, &message);
+        line.repeated = repeated;
+        line.add(record.key_values());
+        self.write(line.to_string());
     }
 
-    fn flush(&self) {}
+    /// Waits until what was logged so far is written, but not long.
+    fn flush(&self) {
+        if let Some(queue) = self.queue.get() {
+            queue.flush(PATIENCE);
+        }
+    }
 }
 
-/// Takes from a message what would end its line, colour it or forge another.
-fn one_line(message: &str) -> String {
-    let mut line = String::with_capacity(message.len());
-    let mut rest = message;
-    while let Some(c) = rest.chars().next() {
-        if let Some(code) = rest.strip_prefix("\u{1b}[")
-            && let Some(end) = code.find(|c: char| c.is_ascii_alphabetic())
-        {
-            rest = &code[end + 1..];
-            continue;
-        }
-        if c.is_control() || c == '\u{2028}' || c == '\u{2029}' {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-        rest = &rest[c.len_utf8()..];
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::one_line;
-
-    #[test]
-    fn nobody_forges_a_line() {
-        assert_eq!(one_line("a\nERROR b\u{2028}c\u{1b}]x"), "a\\nERROR b\\u{2028}c\\u{1b}]x");
-        assert_eq!(one_line("\u{1b}[31mred\u{1b}[0m ü"), "red ü");
-    }
+/// Takes the place of the standard library's hook, which would wait for standard error.
+fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let message = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    let place = panic.location().map(ToString::to_string);
+    let trace = match Backtrace::capture() {
+        trace if trace.status() == BacktraceStatus::Captured => format!("\n{trace}"),
+        _ => String::new(),
+    };
+    let place = place.as_deref().unwrap_or("an unknown place");
+    log::error!("thread {thread} panicked at {place}: {message}{trace}");
 }

@@ -15,13 +15,15 @@ mod methods;
 mod roster;
 mod students;
 mod templates;
+mod traffic;
 
 use rocket::shield::Shield;
 use rocket::{Build, Rocket, catchers, routes};
 
 pub use templates::fairing as templates;
+pub use traffic::Arrival;
 
-/// Adds the pages to an application.
+/// Adds the pages to an application, to which [`Arrival`] is attached before all else.
 pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
     rocket
         .manage(roster::Roster::default())
@@ -52,4 +54,5 @@ pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
         .attach(headers::Headers)
         // They include what Rocket's own shield would set, with other values.
         .attach(Shield::new())
+        .attach(traffic::Departure)
 }

@@ -30,6 +30,9 @@
 //!   session that was not saved.
 //! - A route that does not take the session costs no store operation and sends no cookie.
 //! - What is stored cannot be used to sign in: the key is a hash of the cookie's value.
+//!
+//! Its lines in the log that are about a request carry the request's id as the key `request_id`,
+//! when a header [`X-Request-Id`](REQUEST_ID) has one.
 
 mod backend;
 pub mod codec;
@@ -42,6 +45,7 @@ mod fairing;
 mod flash;
 mod guard;
 mod operations;
+mod request_id;
 pub mod settings;
 pub mod signing;
 pub mod store;
@@ -55,6 +59,7 @@ pub use error::Error;
 pub use fairing::{Sessions, SetupError};
 pub use flash::FlashMessage;
 pub use guard::Session;
+pub use request_id::{REQUEST_ID, request_id};
 pub use settings::Settings;
 pub use store::Store;
 pub use token::{SessionId, StoreKey};

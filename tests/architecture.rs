@@ -13,9 +13,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("students", &["db", "sql", "sqlite"]),
     ("config", &["session", "auth", "db", "sql"]),
     ("logging", &["config", "session"]),
-    ("pages", &["auth", "students", "config", "session", "db"]),
-    ("cli", &["lib", "config", "auth", "students", "session", "db", "sqlite", "logging"]),
-    ("lib", &["pages", "config", "auth", "students", "session", "db", "sqlite"]),
+    ("metrics", &["logging", "session"]),
+    ("pages", &["auth", "students", "config", "session", "db", "metrics"]),
+    (
+        "cli",
+        &["lib", "config", "auth", "students", "session", "db", "sqlite", "logging", "metrics"],
+    ),
+    ("lib", &["pages", "config", "auth", "students", "session", "db", "sqlite", "metrics"]),
     ("main", &["cli"]),
 ];
 

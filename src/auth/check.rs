@@ -58,10 +58,14 @@ impl Checker<'_> {
     ) -> Result<Right, Refusal> {
         let attempt = match self.throttle.begin(&name_key(name), client.address).await {
             Ok(attempt) => attempt,
-            Err(throttle::Refusal::Unavailable(error)) => return Err(unavailable(&error)),
+            Err(throttle::Refusal::Unavailable(error)) => return Err(unavailable(&error, client)),
             Err(throttle::Refusal::Wait(wait)) => {
                 let seconds = wait.as_secs() + 1;
-                log::warn!("sign-in from {client} is told to wait {seconds} s");
+                log::warn!(
+                    event = "sign_in_throttled", client = client.shown().as_deref(),
+                    request_id = client.request_id;
+                    "sign-in from {client} is told to wait {seconds} s"
+                );
                 self.audit.throttled(self.accounts, name, client);
                 return Err(Refusal::Wait(seconds));
             }
@@ -69,8 +73,8 @@ impl Checker<'_> {
         let found = match self.accounts.find_by_name(name).await {
             Ok(found) => found,
             Err(error) => {
-                void(attempt).await;
-                return Err(unavailable(&error));
+                void(attempt, client).await;
+                return Err(unavailable(&error, client));
             }
         };
         let (account, stored) = found.unzip();
@@ -82,8 +86,11 @@ impl Checker<'_> {
         let verdict = match self.passwords.check(password.clone(), stored.clone()).await {
             Ok(verdict) => verdict,
             Err(error) => {
-                log::warn!("sign-in from {client}: {error}");
-                void(attempt).await;
+                log::warn!(
+                    client = client.shown().as_deref(), request_id = client.request_id;
+                    "sign-in from {client}: {error}"
+                );
+                void(attempt, client).await;
                 return Err(Refusal::Unavailable);
             }
         };
@@ -93,11 +100,11 @@ impl Checker<'_> {
             }
             (account, _) => {
                 self.note_failure(failure, account.as_ref(), verdict, client);
-                attempt.failed().await.map_err(|error| unavailable(&error))?;
+                attempt.failed().await.map_err(|error| unavailable(&error, client))?;
                 return Err(Refusal::Wrong);
             }
         };
-        attempt.succeeded().await.map_err(|error| unavailable(&error))?;
+        attempt.succeeded().await.map_err(|error| unavailable(&error, client))?;
         match verdict {
             Verdict::RightButOld => Ok(self.renewed(right, password).await),
             Verdict::Right | Verdict::Wrong => Ok(right),
@@ -115,10 +122,16 @@ impl Checker<'_> {
             Event::FailedPasswordChange => "failed password change",
             _ => "failed sign-in",
         };
-        match account {
-            Some(account) => log::info!("{what} from {client} as {}", account.name),
-            None => log::info!("{what} from {client}"),
-        }
+        let event = match failure {
+            Event::FailedPasswordChange => "password_change_failed",
+            _ => "sign_in_failed",
+        };
+        let of = account.map(|account| format!(" as {}", account.name)).unwrap_or_default();
+        log::info!(
+            event, account = account.map(|account| account.id),
+            client = client.shown().as_deref(), request_id = client.request_id;
+            "{what} from {client}{of}"
+        );
         let detail = (verdict != Verdict::Wrong).then_some("the account is disabled");
         self.audit.failure(failure, account, client, detail);
     }
@@ -137,15 +150,15 @@ impl Checker<'_> {
     }
 }
 
-fn unavailable(error: &db::Error) -> Refusal {
-    log::error!("{error}");
+fn unavailable(error: &db::Error, client: Client<'_>) -> Refusal {
+    log::error!(request_id = client.request_id; "{error}");
     Refusal::Unavailable
 }
 
 /// Lets a try count for nothing. Where that cannot be told it will count as failed.
-async fn void(attempt: Attempt<'_>) {
+async fn void(attempt: Attempt<'_>, client: Client<'_>) {
     if let Err(error) = attempt.void().await {
-        log::error!("{error}");
+        log::error!(request_id = client.request_id; "{error}");
     }
 }
 

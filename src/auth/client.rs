@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rocket::Request;
 use rocket::request::{FromRequest, Outcome};
 
+use super::address::Forwarded;
+use crate::session::request_id;
+
 /// The longest `User-Agent` that is recorded, in characters.
 const MAX_AGENT: usize = 256;
-/// The longest `X-Request-Id` that is recorded, in characters.
-const MAX_REQUEST: usize = 128;
 
 /// `SESSION_RECORD_CLIENT`: whether addresses and user agents are recorded, and logged. Managed by
 /// the application; where it is not, they are.
@@ -37,7 +38,8 @@ pub struct Client<'r> {
     /// Where it is; 0.0.0.0 where that cannot be told.
     pub address: IpAddr,
     agent: Option<&'r str>,
-    request: Option<&'r str>,
+    /// The request's id, for the log.
+    pub request_id: Option<&'r str>,
     is_recorded: bool,
 }
 
@@ -59,24 +61,29 @@ impl<'r> Client<'r> {
         Self {
             address: address(request),
             agent: request.headers().get_one("User-Agent"),
-            request: request.headers().get_one("X-Request-Id"),
+            request_id: request_id(request.headers()),
             is_recorded: recorded.is_none_or(|recorded| recorded.0.load(Ordering::Relaxed)),
         }
+    }
+
+    /// Its address, unless clients are not recorded.
+    pub fn shown(&self) -> Option<String> {
+        self.is_recorded.then(|| self.address.to_string())
     }
 
     /// What is recorded of it.
     pub fn trace(&self) -> Trace {
         Trace {
-            address: self.is_recorded.then(|| self.address.to_string()),
+            address: self.shown(),
             agent: self.agent.filter(|_| self.is_recorded).and_then(|text| cut(text, MAX_AGENT)),
-            request: self.request.and_then(|text| cut(text, MAX_REQUEST)),
+            request: self.request_id.map(str::to_owned),
         }
     }
 }
 
 /// The one place that tells a client's address, for the throttle as for the log.
 fn address(request: &Request<'_>) -> IpAddr {
-    request.client_ip().unwrap_or(Ipv4Addr::UNSPECIFIED.into()).to_canonical()
+    Forwarded::of(request).address.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
 }
 
 /// The text without control characters, as far as there is room; `None` when nothing is left.

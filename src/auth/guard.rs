@@ -8,7 +8,7 @@ use super::accounts::Account;
 use super::client::Client;
 use super::sign_ins::{BeginError, SignInId, SignIns};
 use crate::db;
-use crate::session::{self, Session, Sessions};
+use crate::session::{self, Session, Sessions, request_id};
 
 /// The session's keys for who is signed in.
 const ID: &str = "user_id";
@@ -126,6 +126,14 @@ fn sign_in_in(session: &Session) -> Result<Option<SignInId>, Error> {
     }
 }
 
+/// The account that a request's [`User`] guard found.
+struct Found(Option<i64>);
+
+/// The number of the account that a request was answered for, once a guard has found it.
+pub fn signed_in_account(request: &Request<'_>) -> Option<i64> {
+    request.local_cache(|| Found(None)).0
+}
+
 async fn user(request: &Request<'_>) -> Result<User, Error> {
     let session = Session::of(request).await?;
     // A value of another shape was not put there by `sign_in`.
@@ -154,6 +162,7 @@ async fn user(request: &Request<'_>) -> Result<User, Error> {
         true => made,
         false => keep(session, sign_ins, made).await?,
     };
+    request.local_cache(|| Found(Some(id)));
     sign_ins.seen(&sign_in, visitor.last_seen, || sessions.settings().ok(), client);
     Ok(User { id, name: visitor.name, sign_in })
 }
@@ -183,7 +192,7 @@ impl<'r> FromRequest<'r> for User {
             Ok(user) => Outcome::Success(user),
             Err(error) => {
                 if let Error::Database(error) = &error {
-                    log::error!("{error}");
+                    log::error!(request_id = request_id(request.headers()); "{error}");
                 }
                 Outcome::Error((error.status(), error))
             }

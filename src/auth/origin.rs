@@ -9,8 +9,10 @@ use rocket::http::Method;
 /// Whether the request changes something and comes from a page of another origin.
 ///
 /// `trusted` are origins (`https://example.org`) whose pages may send such requests. A request
-/// with neither header comes from no browser, and has no cookie it was not given.
-pub fn is_cross_origin(request: &Request<'_>, trusted: &[String]) -> bool {
+/// with neither header comes from no browser, and has no cookie it was not given. `https` is
+/// whether the site is reached that way, where that is known: a page that came over plain http may
+/// be anybody's.
+pub fn is_cross_origin(request: &Request<'_>, trusted: &[String], https: Option<bool>) -> bool {
     if matches!(request.method(), Method::Get | Method::Head | Method::Options) {
         return false;
     }
@@ -24,10 +26,21 @@ pub fn is_cross_origin(request: &Request<'_>, trusted: &[String]) -> bool {
         return !sites.all(|site| matches!(site, "same-origin" | "none"));
     }
     let host = request.host().map(|host| host.to_string());
-    origins.iter().any(|origin| {
-        let Some((_, authority)) = origin.split_once("://") else { return true };
-        host.as_ref().is_none_or(|host| !host.eq_ignore_ascii_case(authority))
-    })
+    origins.iter().any(|origin| !host.as_ref().is_some_and(|host| is_own(origin, host, https)))
+}
+
+/// Whether an origin is that of a host's pages.
+fn is_own(origin: &str, host: &str, https: Option<bool>) -> bool {
+    let origin = origin.to_ascii_lowercase();
+    let (secure, authority) = match origin.split_once("://") {
+        Some(("https", authority)) => (true, authority),
+        Some(("http", authority)) => (false, authority),
+        _ => return false,
+    };
+    let port = if secure { ":443" } else { ":80" };
+    let without_port =
+        |authority: &str| authority.strip_suffix(port).unwrap_or(authority).to_ascii_lowercase();
+    https.is_none_or(|https| https == secure) && without_port(authority) == without_port(host)
 }
 
 fn is_in(trusted: &[String], origin: &str) -> bool {
@@ -44,4 +57,37 @@ pub fn origin_problem(origin: &str) -> Option<String> {
     (!well_formed).then(|| {
         format!("holds {origin:?}, which is not an origin such as \"https://example.org:8443\"")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn an_origin_is_compared_in_full() {
+        for (origin, host, https) in [
+            ("http://a.test", "a.test", None),
+            ("https://a.test", "a.test", None),
+            ("https://a.test", "a.test", Some(true)),
+            ("http://a.test", "a.test", Some(false)),
+            ("HTTPS://A.test:443", "a.TEST", Some(true)),
+            ("https://a.test", "a.test:443", Some(true)),
+            ("http://a.test:8000", "a.test:8000", None),
+            ("http://[::1]:8000", "[::1]:8000", None),
+        ] {
+            assert!(is_own(origin, host, https), "{origin} {host} {https:?}");
+        }
+        for (origin, host, https) in [
+            ("http://a.test", "a.test", Some(true)),
+            ("https://a.test", "a.test", Some(false)),
+            ("http://a.test:443", "a.test", None),
+            ("https://a.test:80", "a.test", None),
+            ("https://a.test:8443", "a.test", Some(true)),
+            ("ftp://a.test", "a.test", None),
+            ("a.test", "a.test", None),
+            ("null", "a.test", None),
+        ] {
+            assert!(!is_own(origin, host, https), "{origin} {host} {https:?}");
+        }
+    }
 }

@@ -21,10 +21,6 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         ("address", rocket.address.to_string()),
         ("port", rocket.port.to_string()),
         ("workers", rocket.workers.to_string()),
-        (
-            "ip_header",
-            rocket.ip_header.as_ref().map_or_else(|| "false".into(), ToString::to_string),
-        ),
         ("template_dir", directory(checked.templates.dir.as_deref())),
         ("static_dir", directory(checked.files.dir.as_deref())),
     ] {
@@ -72,9 +68,20 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
         "the server listens beyond this machine without SESSION_COOKIE_SECURE: anyone on the way \
          can take a session; put a proxy that speaks https in front and set it",
     );
+    let proxies = &config.requests.trusted_proxies;
     warn(
-        open && rocket.ip_header.is_some(),
-        "ip_header is believed from anyone who reaches the port; listen on 127.0.0.1 behind the proxy",
+        proxies.is_everybody(),
+        "TRUSTED_PROXIES trusts everybody: whoever reaches the port says who they are; name the \
+         proxy's own address",
+    );
+    warn(
+        open && proxies.is_empty() && cookie.secure,
+        "the server listens beyond this machine and speaks no https itself; name the proxy that \
+         does in TRUSTED_PROXIES, or all visitors count as one address, the proxy's",
+    );
+    warn(
+        config.metrics.address.is_some_and(|address| !address.ip().is_loopback()),
+        "METRICS_ADDRESS can be reached from other machines, and asks nobody for a password",
     );
     warn(
         cookie.secure

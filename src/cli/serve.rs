@@ -4,12 +4,13 @@ use figment::Figment;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::tokio::runtime::Builder;
-use rocket::{Build, Orbit, Rocket};
+use rocket::{Build, Orbit, Rocket, Shutdown};
 
 use super::{Context, Failure, systemd};
 use crate::auth::RecordClients;
 use crate::config::{self, Config, Live};
 use crate::logging;
+use crate::metrics::endpoint;
 use crate::session::Sessions;
 
 pub fn run(context: &Context) -> Result<(), Failure> {
@@ -23,8 +24,9 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     launch(figment, move |rocket| {
         rocket.attach(AdHoc::on_liftoff("Service", |rocket| {
             Box::pin(async move {
-                warn_without_accounts(rocket).await;
+                // First, as a SIGHUP that nobody handles ends the process.
                 on_hangup(rocket, reload);
+                warn_without_accounts(rocket).await;
                 systemd::ready(rocket);
             })
         }))
@@ -37,6 +39,9 @@ pub fn launch(
     attach: impl FnOnce(Rocket<Build>) -> Rocket<Build>,
 ) -> Result<(), Failure> {
     let size = config::rocket_config(&figment)?;
+    let config = Config::from_figment(&figment)?;
+    logging::configure(&config.log);
+    logging::in_background()?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(size.workers)
         .max_blocking_threads(size.max_blocking)
@@ -44,10 +49,8 @@ pub fn launch(
         .enable_all()
         .build()?;
     let rocket = runtime.block_on(async { crate::rocket(figment) })?;
-    if let Some(config) = rocket.state::<Live>().map(Live::get) {
-        logging::configure(&config.log);
-        config.without_effect.iter().for_each(|line| log::info!("{line}"));
-    }
+    config.without_effect.iter().for_each(|line| log::info!("{line}"));
+    let metrics = runtime.block_on(serve_metrics(&rocket, &config))?;
     let rocket = attach(rocket).attach(AdHoc::on_liftoff("Address", |rocket| {
         Box::pin(async move {
             let config = rocket.config();
@@ -61,6 +64,9 @@ pub fn launch(
     }));
     let launched = runtime.block_on(rocket.launch());
     systemd::stopping();
+    if let Some(metrics) = metrics {
+        metrics.notify();
+    }
     // Requests that outlive the grace period do not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     match launched {
@@ -77,6 +83,20 @@ pub fn launch(
             ErrorKind::Io(error) => Err(Failure::Failed(error.to_string())),
             kind => Err(Failure::Failed(format!("cannot start: {kind}"))),
         },
+    }
+}
+
+/// Serves the metrics where they are wanted, before the pages: a start without them would go
+/// unnoticed.
+async fn serve_metrics(
+    rocket: &Rocket<Build>,
+    config: &Config,
+) -> Result<Option<Shutdown>, Failure> {
+    match (config.metrics.address, rocket.state(), rocket.state()) {
+        (Some(address), Some(metrics), Some(live)) => {
+            endpoint::serve(address, metrics, live).await.map_err(Failure::failed)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -144,6 +164,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let (had, has) = (&old.requests, &new.requests);
     [
         ("DATABASE", old.database != new.database),
+        ("METRICS_ADDRESS", old.metrics != new.metrics),
         ("template_dir", old.templates.dir != new.templates.dir),
         ("static_dir", old.files.dir != new.files.dir),
         (

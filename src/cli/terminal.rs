@@ -8,11 +8,6 @@ use serde::Serialize;
 use super::Failure;
 use crate::session::rfc3339;
 
-/// One line on standard error; a closed one is no reason to panic.
-pub fn error(message: &str) {
-    let _ = writeln!(io::stderr(), "dewar: {message}");
-}
-
 /// A note on standard error.
 pub fn note(message: &str) {
     let _ = writeln!(io::stderr(), "{message}");

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use figment::value::Value;
 use rocket::http::uri::Host;
 
+use crate::auth::TrustedProxies;
 use crate::auth::origin::origin_problem;
-use crate::session::settings::{Reader, host_in_ascii};
+use crate::session::settings::{Origin, Reader, host_in_ascii};
 
 /// These settings, with what each does in a line.
 pub const KEYS: &[(&str, &str)] = &[
@@ -14,6 +16,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("MAX_FORM_PARTS", "the most fields of a form"),
     ("TRUSTED_HOSTS", "the hosts that requests may name; \".example.org\" takes all below it too"),
     ("TRUSTED_ORIGINS", "other origins whose pages may send forms here"),
+    ("TRUSTED_PROXIES", "addresses and networks of proxies that are believed who the client is"),
     ("PROVIDE_AUTOMATIC_OPTIONS", "answer OPTIONS with the methods an address takes"),
     ("TRAP_BAD_REQUEST_ERRORS", "say which field of a form is missing or wrong"),
 ];
@@ -35,6 +38,8 @@ pub struct Requests {
     pub trusted_hosts: Option<Vec<TrustedHost>>,
     /// `TRUSTED_ORIGINS`.
     pub trusted_origins: Vec<String>,
+    /// `TRUSTED_PROXIES`.
+    pub trusted_proxies: TrustedProxies,
     /// `PROVIDE_AUTOMATIC_OPTIONS`.
     pub automatic_options: bool,
     /// `TRAP_BAD_REQUEST_ERRORS`, or else `DEBUG`.
@@ -60,6 +65,7 @@ impl Requests {
             max_form_parts: size(reader, "MAX_FORM_PARTS", MAX_FORM_PARTS),
             trusted_hosts: read_hosts(reader),
             trusted_origins,
+            trusted_proxies: read_proxies(reader),
             automatic_options: reader.bool("PROVIDE_AUTOMATIC_OPTIONS").unwrap_or(true),
             explain_bad_requests: reader.bool("TRAP_BAD_REQUEST_ERRORS").unwrap_or(debug),
         }
@@ -117,6 +123,26 @@ fn read_hosts(reader: &mut Reader) -> Option<Vec<TrustedHost>> {
         );
     }
     hosts
+}
+
+fn read_proxies(reader: &mut Reader) -> TrustedProxies {
+    // Rocket would believe its header from anyone who reaches the port. Its own default, in a figment
+    // that others have built, does nothing, as nobody here asks Rocket for the address.
+    let default = matches!(reader.origin("ip_header"), Origin::Other(words) if words.contains("rocket::Config"));
+    if !default && matches!(reader.value("ip_header"), Some(Value::String(..))) {
+        reader.refuse(
+            "ip_header",
+            "is not used; name the proxy's address in TRUSTED_PROXIES instead",
+        );
+    }
+    let entries = reader.list("TRUSTED_PROXIES").unwrap_or_default();
+    TrustedProxies::parse(&entries).unwrap_or_else(|entry| {
+        let remedy = format!(
+            "holds {entry:?}, which is no address or network, such as \"10.0.0.1\" or \"10.0.0.0/8\""
+        );
+        reader.refuse("TRUSTED_PROXIES", remedy);
+        TrustedProxies::default()
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Config;
+use super::{Config, LogFormat};
 use crate::session::SameSite;
 use crate::session::codec::Format;
 use crate::session::settings::{self, FileHash, Oversize, StoreSettings};
@@ -68,6 +68,7 @@ impl Config {
                 or(hosts.map(names).map(|names: Vec<String>| format!("{names:?}")), "(any)")
             }
             "TRUSTED_ORIGINS" => format!("{:?}", self.requests.trusted_origins),
+            "TRUSTED_PROXIES" => self.requests.trusted_proxies.to_string(),
             "PROVIDE_AUTOMATIC_OPTIONS" => self.requests.automatic_options.to_string(),
             "TRAP_BAD_REQUEST_ERRORS" => self.requests.explain_bad_requests.to_string(),
             "SERVER_NAME" => or(self.urls.server_name.as_deref().map(text), "(not set)"),
@@ -84,6 +85,14 @@ impl Config {
             "EXPLAIN_TEMPLATE_LOADING" => self.templates.explain_loading.to_string(),
             "DEBUG" => self.log.verbose.to_string(),
             "LOGGER_NAME" => or(self.log.name.as_deref().map(text), "(none)"),
+            "LOG_FORMAT" => text(match self.log.format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            }),
+            "LOG_REQUESTS" => self.log.requests.to_string(),
+            "LOG_CLIENT_ADDRESS" => self.log.client_address.to_string(),
+            "METRICS_ADDRESS" => or(self.metrics.address.map(|at| text(&at.to_string())), "(none)"),
+            "METRICS_REMOTE" => self.metrics.remote.to_string(),
             "LOGGER_HANDLER_POLICY" => text(if self.log.silent { "never" } else { "always" }),
             _ => or(self.of_the_store(key), "(no effect)"),
         }

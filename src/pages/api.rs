@@ -4,10 +4,10 @@ use rocket::http::Status;
 use rocket::{Request, State, catch, get};
 use serde::Serialize;
 
-use super::errors::{Strict, Unmatched, words};
+use super::errors::{PageError, Strict, Unmatched, words};
 use super::json::Jsonify;
 use super::roster::PER_PAGE;
-use super::students::{decimal, labelled, search_text, unavailable};
+use super::students::{decimal, labelled, search_text};
 use crate::auth::User;
 use crate::config::Live;
 use crate::students::{Entry, Student, Students};
@@ -36,9 +36,9 @@ pub async fn list(
     q: Option<&str>,
     page: Option<u64>,
     students: &State<Students>,
-) -> Result<Jsonify<List>, Status> {
+) -> Result<Jsonify<List>, PageError> {
     let page = page.unwrap_or(1).max(1);
-    let found = students.list(&search_text(q), page, PER_PAGE).await.map_err(unavailable)?;
+    let found = students.list(&search_text(q), page, PER_PAGE).await?;
     let pages = found.total.div_ceil(PER_PAGE).max(1);
     Ok(Jsonify(List { students: found.entries, page, pages, total: found.total }))
 }
@@ -50,10 +50,12 @@ pub async fn one(
     id: &str,
     students: &State<Students>,
     config: &State<Live>,
-) -> Result<Jsonify<Student>, Status> {
-    let id = decimal(id).ok_or(Status::NotFound)?;
-    let student = students.find(id).await.map_err(unavailable)?.ok_or(Status::NotFound)?;
-    Ok(Jsonify(labelled(student, &config.get())))
+) -> Result<Option<Jsonify<Student>>, PageError> {
+    let student = match decimal(id) {
+        Some(id) => students.find(id).await?,
+        None => None,
+    };
+    Ok(student.map(|student| Jsonify(labelled(student, &config.get()))))
 }
 
 type Answer = Strict<Jsonify<Problem>>;

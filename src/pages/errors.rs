@@ -9,6 +9,8 @@ use super::form::BadForm;
 use super::methods;
 use super::templates::Page;
 use crate::config::Requests;
+use crate::db;
+use crate::session::request_id;
 
 #[derive(Serialize)]
 pub struct ErrorPage {
@@ -16,6 +18,8 @@ pub struct ErrorPage {
     title: &'static str,
     message: &'static str,
     detail: Option<String>,
+    /// What finds the request's lines in the log, where it is the server's fault.
+    reference: Option<String>,
 }
 
 /// To the sign-in page, and from there back to where the visitor wanted.
@@ -53,8 +57,11 @@ pub fn not_found(request: &Request<'_>) -> Unmatched<Strict<Page<ErrorPage>>> {
 }
 
 #[catch(default)]
-pub fn default(status: Status, _request: &Request<'_>) -> (Status, Strict<Page<ErrorPage>>) {
-    page(status, None)
+pub fn default(status: Status, request: &Request<'_>) -> (Status, Strict<Page<ErrorPage>>) {
+    let (status, mut page) = page(status, None);
+    page.0.1.reference =
+        request_id(request.headers()).filter(|_| status.code >= 500).map(str::to_owned);
+    (status, page)
 }
 
 /// The page for a form that is not taken, with the fields that are at fault where
@@ -66,8 +73,40 @@ pub fn bad_form(bad: BadForm, requests: &Requests) -> (Status, Strict<Page<Error
 
 fn page(status: Status, detail: Option<String>) -> (Status, Strict<Page<ErrorPage>>) {
     let (title, message) = words(status);
-    let page = ErrorPage { code: status.code, title, message, detail };
+    let page = ErrorPage { code: status.code, title, message, detail, reference: None };
     (status, Strict(Page("error.html", page)))
+}
+
+/// Why there is no page. Told in the log, and answered by the page for its status.
+pub enum PageError {
+    /// The database could not be asked.
+    Database(db::Error),
+    /// Something else, which is logged already.
+    Failed(Status),
+}
+
+impl From<db::Error> for PageError {
+    fn from(error: db::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Status> for PageError {
+    fn from(status: Status) -> Self {
+        Self::Failed(status)
+    }
+}
+
+impl<'r> Responder<'r, 'static> for PageError {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        match self {
+            Self::Database(error) => {
+                log::error!(request_id = request_id(request.headers()); "{error}");
+                Err(Status::ServiceUnavailable)
+            }
+            Self::Failed(status) => Err(status),
+        }
+    }
 }
 
 /// A title and a sentence for people.

@@ -10,9 +10,10 @@ use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
 
 use super::methods::ALL;
-use crate::auth::Client;
 use crate::auth::origin::is_cross_origin;
-use crate::config::Live;
+use crate::auth::{Client, Forwarded};
+use crate::config::{Config, Live};
+use crate::session::request_id;
 
 #[derive(Clone)]
 struct Gate;
@@ -27,6 +28,7 @@ pub fn routes() -> Vec<Route> {
 fn refusal(request: &Request<'_>) -> Option<Status> {
     let config = request.rocket().state::<Live>()?.get();
     let headers = request.headers();
+    let request_id = request_id(headers);
     // RFC 9112, section 3.2: exactly one well-formed Host.
     let mut hosts = headers.get("Host");
     let doubled = hosts.next().is_some() && hosts.next().is_some();
@@ -37,22 +39,35 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         return Some(Status::BadRequest);
     }
     if request.host().is_some_and(|host| !config.requests.trusts(host)) {
-        log::warn!("refused a request to a host that is none of TRUSTED_HOSTS");
+        log::warn!(
+            event = "refused_host", client = Client::of(request).shown().as_deref(), request_id;
+            "refused a request to a host that is none of TRUSTED_HOSTS"
+        );
         return Some(Status::BadRequest);
     }
     let length = headers.get_one("Content-Length").and_then(|length| length.parse::<u64>().ok());
     if length.is_some_and(|length| length > config.requests.max_content_length) {
         return Some(Status::PayloadTooLarge);
     }
-    if is_cross_origin(request, &config.requests.trusted_origins) {
+    if is_cross_origin(request, &config.requests.trusted_origins, https(request, &config)) {
+        let client = Client::of(request);
         let (method, path) = (request.method(), request.uri().path());
-        log::warn!("refused a {method} from another site to {path}, from {}", Client::of(request));
+        log::warn!(
+            event = "refused_cross_site", client = client.shown().as_deref(), request_id;
+            "refused a {method} from another site to {path}, from {client}"
+        );
         return Some(Status::Forbidden);
     }
     if request.local_cache(|| NamesItsMethod(false)).0 {
         return Some(Status::BadRequest);
     }
     None
+}
+
+/// Whether the site is reached by https, where that is known.
+fn https(request: &Request<'_>, config: &Config) -> Option<bool> {
+    let meant = config.sessions.cookie.secure || config.urls.scheme == "https";
+    if meant { Some(true) } else { Forwarded::of(request).https }
 }
 
 #[rocket::async_trait]

@@ -3,12 +3,17 @@
 use rocket::http::Status;
 use rocket::{State, get};
 
+use super::traffic::Visit;
 use crate::auth::Accounts;
 use crate::session::Sessions;
 
 /// 200 when the session store and the database answer, else 503; a line for each.
 #[get("/healthz")]
-pub async fn healthz(sessions: &State<Sessions>, accounts: &State<Accounts>) -> (Status, String) {
+pub async fn healthz(
+    sessions: &State<Sessions>,
+    accounts: &State<Accounts>,
+    visit: Visit<'_>,
+) -> (Status, String) {
     let sessions = sessions.ping().await.map_err(|error| error.to_string());
     let database = accounts.any().await.map(|_| ()).map_err(|error| error.to_string());
     let mut status = Status::Ok;
@@ -16,7 +21,7 @@ pub async fn healthz(sessions: &State<Sessions>, accounts: &State<Accounts>) -> 
         Ok(()) => format!("{part}: ok\n"),
         Err(error) => {
             // What exactly is wrong may name paths, which are nobody's business outside.
-            log::error!("health check: {part}: {error}");
+            log::error!(request_id = visit.id; "health check: {part}: {error}");
             status = Status::ServiceUnavailable;
             format!("{part}: failing\n")
         }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::config::{JsonStyle, Live};
+use crate::session::request_id;
 
 /// An answer in JSON, in the configured style.
 pub struct Jsonify<T>(pub T);
@@ -15,7 +16,7 @@ impl<'r, T: Serialize> Responder<'r, 'static> for Jsonify<T> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let config = request.rocket().state::<Live>().ok_or(Status::InternalServerError)?.get();
         let text = write(&self.0, &config.json).map_err(|error| {
-            log::error!("{error}");
+            log::error!(request_id = request_id(request.headers()); "{error}");
             Status::InternalServerError
         })?;
         (config.json.content_type.clone(), text).respond_to(request)

@@ -9,9 +9,11 @@ use serde::Serialize;
 use super::errors::{ErrorPage, Strict};
 use super::form::{Measured, read};
 use super::templates::Page;
+use super::traffic::Visit;
 use crate::auth::audit::Event;
 use crate::auth::{Accounts, Checker, Client, GuardError, Refusal, SignIns, User, sign_in};
 use crate::config::Live;
+use crate::metrics::SignIn;
 use crate::session::{Session, Sessions};
 
 const WRONG: &str = "Account or password error";
@@ -73,6 +75,7 @@ pub async fn submit<'r>(
     sign_ins: &State<SignIns>,
     checker: Checker<'_>,
     client: Client<'_>,
+    visit: Visit<'_>,
 ) -> Answer<'r> {
     let form = match read(form, &config.get().requests) {
         Ok(form) => form,
@@ -81,18 +84,27 @@ pub async fn submit<'r>(
     let checked = checker.check(form.username, form.password, client, Event::FailedSignIn).await;
     let account = match checked {
         Ok(right) => right.account,
-        Err(Refusal::Wrong) => return Answer::Wrong(again(&form, WRONG.into())),
+        Err(Refusal::Wrong) => {
+            visit.count(SignIn::Failure);
+            return Answer::Wrong(again(&form, WRONG.into()));
+        }
         Err(Refusal::Wait(seconds)) => {
+            visit.count(SignIn::Throttled);
             return Answer::Slower(again(&form, slower(seconds)), retry_after(seconds));
         }
         Err(Refusal::Unavailable) => return Answer::Failed(Status::ServiceUnavailable),
     };
     let remember = form.remember();
     if let Err(error) = sign_in(session, sessions, sign_ins, &account, remember, client).await {
-        log::error!("{error}");
+        log::error!(request_id = client.request_id; "{error}");
         return Answer::Failed(error.status());
     }
-    log::info!("account {} signed in from {client}", account.name);
+    visit.count(SignIn::Success);
+    log::info!(
+        event = "sign_in", account = account.id, client = client.shown().as_deref(),
+        request_id = client.request_id;
+        "account {} signed in from {client}", account.name
+    );
     Answer::SignedIn(Redirect::to(destination(form.next)))
 }
 
@@ -118,8 +130,14 @@ pub async fn logout(
     if let Ok(user) = user {
         // Where sessions live on the server this one ends all the same.
         match sign_ins.sign_out(user.id, &user.sign_in, client).await {
-            Ok(()) => log::info!("account {} signed out from {client}", user.name),
-            Err(error) => log::error!("a sign-out is not in the registry: {error}"),
+            Ok(()) => log::info!(
+                event = "sign_out", account = user.id, client = client.shown().as_deref(),
+                request_id = client.request_id;
+                "account {} signed out from {client}", user.name
+            ),
+            Err(error) => log::error!(
+                request_id = client.request_id; "a sign-out is not in the registry: {error}"
+            ),
         }
     }
     if !session.is_new() {

@@ -8,7 +8,7 @@ use rocket::uri;
 use rocket_dyn_templates::Metadata;
 use serde::Serialize;
 
-use super::students::unavailable;
+use super::errors::PageError;
 use super::templates;
 use crate::config::Live;
 use crate::students::{Entry, Revision, Students};
@@ -51,17 +51,17 @@ impl Roster {
     /// The list in HTML.
     ///
     /// # Errors
-    /// 503 when the students cannot be read, 500 when the template fails.
+    /// When the students cannot be read or the template fails.
     pub async fn html(
         &self,
         wanted: Wanted,
         students: &Students,
         config: &Live,
         templates: &Metadata<'_>,
-    ) -> Result<Arc<str>, Status> {
+    ) -> Result<Arc<str>, PageError> {
         let fresh = config.get().templates.auto_reload;
         // Asked before the list is read, so that what is kept is never older than its revision.
-        let revision = students.revision().await.map_err(unavailable)?;
+        let revision = students.revision().await?;
         if let Some(html) = revision.and_then(|revision| self.kept(&wanted, revision)) {
             return Ok(html);
         }
@@ -92,9 +92,9 @@ async fn make(
     students: &Students,
     fresh: bool,
     engine: &Metadata<'_>,
-) -> Result<String, Status> {
+) -> Result<String, PageError> {
     let Wanted { q, page } = wanted;
-    let listing = students.list(q, *page, PER_PAGE).await.map_err(unavailable)?;
+    let listing = students.list(q, *page, PER_PAGE).await?;
     let pages = listing.total.div_ceil(PER_PAGE).max(1);
     let list = List {
         students: listing.entries,
@@ -105,7 +105,8 @@ async fn make(
         previous: (*page > 1).then(|| address(q, (page - 1).min(pages))),
         next_page: (*page < pages).then(|| address(q, page + 1)),
     };
-    templates::render(engine, fresh, "students.html", list).ok_or(Status::InternalServerError)
+    templates::render(engine, fresh, "students.html", list)
+        .ok_or(PageError::Failed(Status::InternalServerError))
 }
 
 /// Where a part of the list is.

@@ -6,6 +6,7 @@ use rocket::{State, get};
 use rocket_dyn_templates::Metadata;
 use serde::Serialize;
 
+use super::errors::PageError;
 use super::roster::{self, Roster, Wanted};
 use super::templates::Page;
 use crate::auth::User;
@@ -42,7 +43,7 @@ pub async fn brief_introduction(
     roster: &State<Roster>,
     config: &State<Live>,
     templates: Metadata<'_>,
-) -> Result<Page<ListPage>, Status> {
+) -> Result<Page<ListPage>, PageError> {
     let wanted = Wanted { q: search_text(q), page: page.unwrap_or(1).max(1) };
     let list = roster.html(wanted, students, config, &templates).await?;
     let list = list.as_ref().into();
@@ -56,10 +57,10 @@ pub async fn detailed(
     id: Option<&str>,
     students: &State<Students>,
     config: &State<Live>,
-) -> Result<(Status, Page<DetailPage>), Status> {
+) -> Result<(Status, Page<DetailPage>), PageError> {
     let id = id.and_then(decimal);
     let student = match id {
-        Some(id) => students.find(id).await.map_err(unavailable)?,
+        Some(id) => students.find(id).await?,
         None => None,
     };
     let status = match (id, &student) {
@@ -92,11 +93,6 @@ pub fn labelled(mut student: Student, config: &Config) -> Student {
 pub fn decimal(text: &str) -> Option<i64> {
     let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| digits)
-}
-
-pub fn unavailable(error: crate::db::Error) -> Status {
-    log::error!("{error}");
-    Status::ServiceUnavailable
 }
 
 #[cfg(test)]

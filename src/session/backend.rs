@@ -85,6 +85,8 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) modified: bool,
     pub(super) regenerate: bool,
+    /// For the log.
+    pub(super) request_id: Option<Arc<str>>,
 }
 
 /// How things stand after a commit.

@@ -7,6 +7,7 @@ use rocket::http::Status;
 use rocket::response::{self, Responder};
 
 use super::codec::EncodeError;
+use super::request_id::request_id;
 use super::value::ValueError;
 
 /// What can go wrong with a session.
@@ -86,8 +87,8 @@ impl Error {
 /// Lets handlers use `?`: the error is logged and answered by the catcher for its
 /// [status](Error::status).
 impl<'r> Responder<'r, 'static> for Error {
-    fn respond_to(self, _request: &'r Request<'_>) -> response::Result<'static> {
-        log::error!("{self}");
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        log::error!(request_id = request_id(request.headers()); "{self}");
         Err(self.status())
     }
 }

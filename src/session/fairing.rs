@@ -12,8 +12,9 @@ use rocket::{Build, Catcher, Data, Orbit, Request, Response, Rocket};
 use super::backend::{Backend, SWEEP_AT_ONCE};
 use super::error::Error;
 use super::guard::Session;
+use super::request_id::request_id;
 use super::settings::{Settings, SettingsError};
-use super::store::{self, Store};
+use super::store::{self, Measured, Store, Watch};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,6 +31,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 pub struct Sessions {
     backend: Arc<RwLock<Option<Arc<Backend>>>>,
     own_store: Option<Arc<dyn Store>>,
+    watch: Option<Arc<dyn Watch>>,
 }
 
 /// Why settings or the store could not be put in force.
@@ -66,6 +68,13 @@ impl Sessions {
         Self { own_store: Some(store), ..Self::default() }
     }
 
+    /// The same fairing, which tells `watch` of each operation on the stores that the settings
+    /// name. To be called before they are opened.
+    pub fn watched_by(mut self, watch: Option<Arc<dyn Watch>>) -> Self {
+        self.watch = watch;
+        self
+    }
+
     /// Reads the settings again and puts them in force for the requests that follow. Sessions
     /// stay; the store is opened anew only when its settings have changed.
     ///
@@ -76,7 +85,7 @@ impl Sessions {
         let current = self.backend().ok();
         let backend = match &self.own_store {
             Some(store) => Backend::new(settings, Some(Arc::clone(store)), None),
-            None => open(settings, current.as_deref())?,
+            None => open(settings, current.as_deref(), self.watch.as_ref())?,
         };
         let backend = Some(Arc::new(backend));
         *self.backend.write().unwrap_or_else(PoisonError::into_inner) = backend;
@@ -137,12 +146,20 @@ impl Sessions {
 
 /// The settings' backend, and the one that it moves sessions from; on the stores of `current`
 /// where those are the same.
-fn open(mut settings: Settings, current: Option<&Backend>) -> Result<Backend, Error> {
+fn open(
+    mut settings: Settings,
+    current: Option<&Backend>,
+    watch: Option<&Arc<dyn Watch>>,
+) -> Result<Backend, Error> {
     let from = settings.migrate_from.take();
-    let from = from.map(|from| open(*from, current.and_then(Backend::migrate_from))).transpose()?;
+    let from =
+        from.map(|from| open(*from, current.and_then(Backend::migrate_from), watch)).transpose()?;
     let store = match current {
         Some(current) if current.same_place(&settings) => current.store().cloned(),
-        _ => store::connect(&settings)?,
+        _ => store::connect(&settings)?.map(|store| match watch {
+            Some(watch) => Arc::new(Measured::new(store, settings.store.name(), watch.clone())),
+            None => store,
+        }),
     };
     Ok(Backend::new(settings, store, from))
 }
@@ -202,7 +219,7 @@ impl Fairing for Sessions {
             // The page was right when it was made, and the session is gone: nothing to tell.
             (Ok(_), Err(Error::Ended)) => vary_by_cookie(response),
             (Ok(_), Err(error)) => {
-                log::error!("{error}");
+                log::error!(request_id = request_id(request.headers()); "{error}");
                 *response = error_page(error.status(), request).await;
                 after_failure(response);
             }

@@ -11,6 +11,7 @@ use super::data::Change;
 use super::error::Error;
 use super::fairing::Sessions;
 use super::flash::FlashMessage;
+use super::request_id::request_id;
 use super::value::Map;
 
 /// The visitor's session: Flask's `session` object as a request guard.
@@ -40,6 +41,7 @@ use super::value::Map;
 #[derive(Debug)]
 pub struct Session {
     pub(super) backend: Arc<Backend>,
+    request_id: Option<Arc<str>>,
     state: Mutex<State>,
     committing: AsyncMutex<()>,
 }
@@ -84,14 +86,16 @@ impl Session {
     /// [`Error::Store`] when the store cannot be read, [`Error::NoFairing`] without [`Sessions`].
     pub async fn of<'r>(request: &'r Request<'_>) -> Result<&'r Self, Error> {
         let slot = request.local_cache(Slot::default);
+        let id = request_id(request.headers());
         let open = || async {
             let sessions = request.rocket().state::<Sessions>().ok_or(Error::NoFairing)?;
             let backend = sessions.backend()?;
             let opened = backend.open(request.headers()).await?;
-            Ok(Self::new(backend, opened))
+            Ok(Self::new(backend, opened, id.map(Arc::from)))
         };
         // Told here, so that it is told once however many guards ask.
-        let told = || async { open().await.inspect_err(|error| log::error!("{error}")) };
+        let told =
+            || async { open().await.inspect_err(|error| log::error!(request_id = id; "{error}")) };
         slot.0.get_or_init(told).await.as_ref().map_err(Error::clone)
     }
 
@@ -100,7 +104,7 @@ impl Session {
         request.local_cache(Slot::default).0.get()
     }
 
-    fn new(backend: Arc<Backend>, opened: Opened) -> Self {
+    fn new(backend: Arc<Backend>, opened: Opened, request_id: Option<Arc<str>>) -> Self {
         let Opened { stored, values, moved } = opened;
         let state = State {
             new: matches!(stored, Stored::New) && !moved,
@@ -115,7 +119,7 @@ impl Session {
             cookie: CookieChange::Keep,
             save_failed: false,
         };
-        Self { backend, state: Mutex::new(state), committing: AsyncMutex::new(()) }
+        Self { backend, request_id, state: Mutex::new(state), committing: AsyncMutex::new(()) }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -162,6 +166,7 @@ impl Session {
                 changes: taken.clone(),
                 modified: state.modified && !saved,
                 regenerate: std::mem::take(&mut state.regenerate),
+                request_id: self.request_id.clone(),
             };
             (plan, taken, saved)
         };

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "filesystem")]
 pub mod filesystem;
+mod measured;
 #[cfg(feature = "memcached")]
 pub mod memcached;
 #[cfg(feature = "mongodb")]
@@ -31,6 +32,8 @@ use super::token::StoreKey;
 
 #[cfg(feature = "filesystem")]
 pub use filesystem::FilesystemStore;
+pub(super) use measured::Measured;
+pub use measured::{Operation, Watch};
 #[cfg(feature = "memcached")]
 pub use memcached::MemcachedStore;
 #[cfg(feature = "mongodb")]
@@ -169,6 +172,12 @@ pub trait Store: Send + Sync + fmt::Debug {
         from: Option<&Cursor>,
         limit: usize,
     ) -> Result<Option<Page>, Error>;
+
+    /// How many live sessions there are, whatever their keys begin with, where the store can tell
+    /// without looking at each. Used by metrics, a few times a minute.
+    async fn live(&self) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
 
     /// Answers when the store can be read. Used by health checks.
     async fn ping(&self) -> Result<(), Error>;

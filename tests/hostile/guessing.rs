@@ -7,7 +7,7 @@ use super::support::{Answer, PASSWORD, USER};
 use super::wire::{FORM, Wire, urlencoded};
 
 /// With a proxy that names the client, so that one test can come from many addresses.
-const BEHIND_A_PROXY: &str = "ip_header = \"X-Real-IP\"";
+const BEHIND_A_PROXY: &str = "TRUSTED_PROXIES = [\"127.0.0.1\"]";
 
 fn guess_from(siege: &Siege, address: &str, name: &str) -> Answer {
     let form = urlencoded(&[("username", name), ("password", "a guess")]);

@@ -80,7 +80,6 @@ fn requests_with_secrets_in_the_head() -> Vec<Wire> {
         Wire::new("DELETE", format!("/login?password={value}")),
         Wire::new("FROBNICATE", format!("/login?password={value}")),
         Wire::get(format!("/login?password={value}%ff")),
-        // A verbose log shows kinds of bodies beside addresses.
         Wire::post("/login", &format!("text/{}", mark("type")), ""),
     ]
 }
@@ -112,15 +111,76 @@ fn no_secret_of_any_field_cookie_header_or_address_reaches_the_log() {
 }
 
 #[test]
-fn a_verbose_log_shows_addresses_but_no_field_cookie_or_header() {
+fn a_verbose_log_shows_paths_but_no_query_field_cookie_or_header() {
     let victim = Victim::new();
     let server = Server::start(victim.site.command(&["serve", "--verbose"]));
-    for request in requests_with_secrets() {
+    for request in requests_with_secrets().iter().chain(&requests_with_secrets_in_the_head()) {
         exchange(server.port, &request.bytes());
     }
     let log = log_after(&server);
+    assert!(log.contains("GET /brief_introduction"), "{log}");
     assert_unmarked(&log);
     assert!(!log.contains(PASSWORD), "{log}");
+}
+
+/// A request with a mark of its own: in a field, a header, a cookie, or the address.
+fn request_with_secret(i: usize) -> Wire {
+    const HEADERS: [&str; 16] = [
+        "Authorization",
+        "Proxy-Authorization",
+        "Cookie",
+        "Referer",
+        "User-Agent",
+        "X-Real-IP",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Request-Id",
+        "X-Api-Key",
+        "Forwarded",
+        "From",
+        "Accept",
+        "Accept-Language",
+        "If-None-Match",
+        "Range",
+    ];
+    const FIELDS: [&str; 5] = ["username", "password", "next", "remember", "unknown"];
+    let mark = mark(&i.to_string());
+    let header = HEADERS[i / 8 % HEADERS.len()];
+    let field = FIELDS[i / 8 % FIELDS.len()];
+    let fields: Vec<_> = ["username", "password"].into_iter().filter(|f| *f != field).collect();
+    let mut form: Vec<_> = fields.into_iter().map(|name| (name, "x")).collect();
+    form.push((field, &mark));
+    match i % 8 {
+        0 => Wire::post("/login", FORM, urlencoded(&form)),
+        1 => Wire::post("/login", MULTIPART, multipart(&form)),
+        2 => Wire::post(format!("/login?{field}={mark}"), FORM, urlencoded(&form)),
+        3 => Wire::get(format!("/login?{field}={mark}")),
+        4 => Wire::get(format!("/brief_introduction?q={mark}&page={mark}&{mark}")),
+        5 => Wire::get("/detailed?id=1").header("Cookie", format!("session={mark}; {mark}={mark}")),
+        6 => Wire::get("/brief_introduction").header(header, mark),
+        _ => Wire::post("/logout", FORM, "").header(header, &mark).header("Origin", mark),
+    }
+}
+
+#[test]
+fn of_a_thousand_secrets_none_is_in_the_most_talkative_log() {
+    let settings = "DEBUG = true\nLOG_REQUESTS = true\nLOG_CLIENT_ADDRESS = true\n\
+                    LOG_FORMAT = \"json\"";
+    let victim = Victim::with(settings);
+    let server = Server::start(victim.site.command(&["serve", "--verbose"]));
+    for i in 0..1000 {
+        let answers = exchange(server.port, &request_with_secret(i).bytes());
+        assert!(answers[0].status < 500, "{i}: {answers:?}");
+    }
+    Wire::get("/static/style.css").send(server.port);
+    server.wait_for_log("\"route\":\"/static/<path..>\"");
+    let log = server.log();
+    assert!(log.matches("\"target\":\"dewar::requests\"").count() > 900);
+    assert_unmarked(&log);
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert!(line["time"].is_string() && line["message"].is_string(), "{line}");
+    }
 }
 
 #[test]

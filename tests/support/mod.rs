@@ -166,7 +166,7 @@ impl Server {
                 panic!("the server ended with {status}: {log}");
             }
             let (_, rest) = log.split_once(words)?;
-            let (_, port) = rest.lines().next()?.rsplit_once(':')?;
+            let (_, port) = rest.split(['"', '\n']).next()?.rsplit_once(':')?;
             port.trim().parse().ok()
         });
         Self { child, port, log }

@@ -11,10 +11,9 @@ use crate::auth::password::Passwords;
 use crate::auth::strength::weakness;
 use crate::auth::{Checker, Client, Refusal, SignIns, User, go_on};
 use crate::config::{Config, Live};
-use crate::pages::errors::{ErrorPage, Strict};
+use crate::pages::errors::{ErrorPage, PageError, Strict};
 use crate::pages::form::{Measured, read};
 use crate::pages::login::{retry_after, slower};
-use crate::pages::students::unavailable;
 use crate::pages::templates::Page;
 use crate::session::Session;
 
@@ -71,7 +70,7 @@ pub async fn change<'r>(
     passwords: &State<Passwords>,
     checker: Checker<'_>,
     client: Client<'_>,
-) -> Result<Answer, Status> {
+) -> Result<Answer, PageError> {
     let config = config.get();
     let form = match read(form, &config.requests) {
         Ok(form) => form,
@@ -90,17 +89,24 @@ pub async fn change<'r>(
             let again = page(user, &config, Some(slower(seconds)));
             return Ok(Answer::Slower(again, retry_after(seconds)));
         }
-        Err(Refusal::Unavailable) => return Err(Status::ServiceUnavailable),
+        Err(Refusal::Unavailable) => return Err(Status::ServiceUnavailable.into()),
     };
     let hash = passwords.hash(form.new.to_owned()).await.map_err(|error| {
-        log::warn!("a new password from {client}: {error}");
+        log::warn!(
+            client = client.shown().as_deref(), request_id = client.request_id;
+            "a new password from {client}: {error}"
+        );
         Status::ServiceUnavailable
     })?;
     let changed = sign_ins.change_password(user.id, &user.sign_in, right.hash, hash, client).await;
-    let Some(epoch) = changed.map_err(unavailable)? else {
+    let Some(epoch) = changed? else {
         return Ok(Answer::Refused(page(user, &config, Some(WRONG.into()))));
     };
-    log::info!("account {} has a new password, from {client}", user.name);
+    log::info!(
+        event = "password_changed", account = user.id, client = client.shown().as_deref(),
+        request_id = client.request_id;
+        "account {} has a new password, from {client}", user.name
+    );
     go_on(session, epoch).map_err(|error| error.status())?;
     session.flash(DONE, "message");
     Ok(Answer::Done(Redirect::to(uri!(super::sessions::list))))

@@ -9,9 +9,8 @@ use serde::Serialize;
 use crate::auth::sign_ins::SignIn;
 use crate::auth::{Client, SignInId, SignIns, User, agent};
 use crate::config::Live;
-use crate::pages::errors::{ErrorPage, Strict};
+use crate::pages::errors::{ErrorPage, PageError, Strict};
 use crate::pages::form::{Measured, read};
-use crate::pages::students::unavailable;
 use crate::pages::templates::Page;
 use crate::session::{FlashMessage, Session, rfc3339};
 
@@ -87,7 +86,7 @@ pub async fn list(
     user: User,
     session: &Session,
     sign_ins: &State<SignIns>,
-) -> Result<Listing, Status> {
+) -> Result<Listing, PageError> {
     listing(user, session, sign_ins, None).await
 }
 
@@ -96,8 +95,8 @@ async fn listing(
     session: &Session,
     sign_ins: &SignIns,
     problem: Option<&'static str>,
-) -> Result<Listing, Status> {
-    let found = sign_ins.list(user.id).await.map_err(unavailable)?;
+) -> Result<Listing, PageError> {
+    let found = sign_ins.list(user.id).await?;
     let mut sessions: Vec<_> =
         found.into_iter().map(|sign_in| Shown::of(sign_in, &user.sign_in)).collect();
     sessions.sort_by_key(|shown| !shown.is_this);
@@ -115,20 +114,24 @@ pub async fn end<'r>(
     session: &Session,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
-) -> Result<Answer, Status> {
+) -> Result<Answer, PageError> {
     let which = match read(form, &config.get().requests) {
         Ok(form) => SignInId::parse(form.id),
         Err(page) => return Ok(Answer::Incomplete(page)),
     };
     let ended = match &which {
-        Some(id) => sign_ins.end(user.id, id, client).await.map_err(unavailable)?,
+        Some(id) => sign_ins.end(user.id, id, client).await?,
         None => false,
     };
     if !ended {
         let page = listing(user, session, sign_ins, Some(UNKNOWN)).await?;
         return Ok(Answer::Unknown(page));
     }
-    log::info!("account {} ended a session from {client}", user.name);
+    log::info!(
+        event = "session_ended", account = user.id, client = client.shown().as_deref(),
+        request_id = client.request_id;
+        "account {} ended a session from {client}", user.name
+    );
     if which.as_ref() == Some(&user.sign_in) {
         session.clear();
         let login = uri!(crate::pages::login::form(next = Option::<&str>::None));
@@ -145,9 +148,13 @@ pub async fn end_others(
     session: &Session,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
-) -> Result<Redirect, Status> {
-    let ended = sign_ins.end_others(user.id, &user.sign_in, client).await.map_err(unavailable)?;
-    log::info!("account {} ended {ended} other sessions from {client}", user.name);
+) -> Result<Redirect, PageError> {
+    let ended = sign_ins.end_others(user.id, &user.sign_in, client).await?;
+    log::info!(
+        event = "sessions_ended", account = user.id, client = client.shown().as_deref(),
+        request_id = client.request_id;
+        "account {} ended {ended} other sessions from {client}", user.name
+    );
     session.flash("All other sessions have ended.", "message");
     Ok(Redirect::to(uri!(list)))
 }

@@ -8,6 +8,7 @@ use crate::session::cookie::{self, Sent};
 use crate::session::data::is_permanent;
 use crate::session::date::unix_now;
 use crate::session::error::Error;
+use crate::session::request_id::request_id;
 use crate::session::settings::{Oversize, Settings};
 use crate::session::signing::{self, Rejected, Signer};
 use crate::session::value::Map;
@@ -26,12 +27,13 @@ impl Cookie {
         let Sent::One(value) = cookie::find(headers, &self.settings.cookie.name) else {
             return Opened::new(Stored::New, Map::new());
         };
+        let request_id = request_id(headers);
         let max_age = i64::try_from(self.settings.lifetime.as_secs()).unwrap_or(i64::MAX);
         let payload = match signing::verify(&value, &self.signer, unix_now(), max_age) {
             Ok(verified) => verified.payload,
             Err(error) => {
                 if error == Rejected::Unreadable {
-                    log::warn!("a session cookie is not taken: {error}");
+                    log::warn!(request_id; "a session cookie is not taken: {error}");
                 }
                 return Opened::new(Stored::New, Map::new());
             }
@@ -40,7 +42,7 @@ impl Cookie {
         match text.and_then(|text| tagged::decode(&text).map_err(|error| error.to_string())) {
             Ok(values) => Opened::new(Stored::Signed, values),
             Err(error) => {
-                log::warn!("a session cookie is rightly signed, but unreadable: {error}");
+                log::warn!(request_id; "a session cookie is rightly signed, but unreadable: {error}");
                 Opened::new(Stored::New, Map::new())
             }
         }
@@ -49,12 +51,12 @@ impl Cookie {
     /// Flask's table: changed and empty, removed; changed, or permanent and to be refreshed, set;
     /// else kept.
     pub fn commit(&self, plan: Plan) -> Result<Settled, Error> {
-        let Plan { stored, values, modified, .. } = plan;
+        let Plan { stored, values, modified, request_id, .. } = plan;
         let refreshed = is_permanent(&values) && self.settings.refresh_each_request;
         let cookie = match (values.is_empty(), modified || refreshed) {
             (true, true) => CookieChange::Remove,
             (true, false) | (false, false) => CookieChange::Keep,
-            (false, true) => self.set(&values)?,
+            (false, true) => self.set(&values, request_id.as_deref())?,
         };
         let stored = match cookie {
             CookieChange::Keep => stored,
@@ -64,7 +66,7 @@ impl Cookie {
         Ok(Settled { stored, values, cookie })
     }
 
-    fn set(&self, values: &Map) -> Result<CookieChange, Error> {
+    fn set(&self, values: &Map, request_id: Option<&str>) -> Result<CookieChange, Error> {
         let payload = tagged::encode(values)?;
         let value = signing::sign(payload.as_bytes(), &self.signer, unix_now());
         let expires = expiry(&self.settings, values);
@@ -74,6 +76,7 @@ impl Cookie {
             match self.settings.oversize {
                 Oversize::Error => return Err(Error::CookieTooLarge { length, limit }),
                 Oversize::Warn => log::warn!(
+                    request_id;
                     "the session cookie is {length} bytes; browsers may ignore more than {limit}"
                 ),
             }

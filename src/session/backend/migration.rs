@@ -6,6 +6,7 @@ use super::server::Server;
 use super::{Backend, Opened, Stored};
 use crate::session::codec::EncodeError;
 use crate::session::error::Error;
+use crate::session::request_id::request_id;
 use crate::session::store::Replacement;
 use crate::session::token::SessionId;
 use crate::session::value::{Map, Value};
@@ -27,24 +28,24 @@ impl Server {
         for _ in 0..MOVE_TRIES {
             // Boxed, as a future cannot hold itself.
             let Opened { stored, values, .. } = Box::pin(from.open(headers)).await?;
-            let (id, old_key, old_bytes, expires_in) = match stored {
-                // A cookie is no record: this one gets an id with the answer.
-                Stored::Signed => {
-                    let values = without_markup(values);
-                    let fits = self.settings.format.encode(&values);
-                    return Ok(self.fitting(fits, "a signed cookie").map(|_| Opened {
-                        stored: Stored::New,
-                        values,
-                        moved: true,
-                    }));
-                }
-                Stored::Live { id, key, bytes, expires_in } => (id, key, bytes, expires_in),
-                Stored::New | Stored::Ended => return Ok(None),
-            };
+            let (id, old_key, old_bytes, expires_in) =
+                match stored {
+                    // A cookie is no record: this one gets an id with the answer.
+                    Stored::Signed => {
+                        let values = without_markup(values);
+                        let fits = self.settings.format.encode(&values);
+                        return Ok(self
+                            .fitting(fits, "a signed cookie", headers)
+                            .map(|_| Opened { stored: Stored::New, values, moved: true }));
+                    }
+                    Stored::Live { id, key, bytes, expires_in } => (id, key, bytes, expires_in),
+                    Stored::New | Stored::Ended => return Ok(None),
+                };
             let Some(old_store) = from.store() else { return Ok(None) };
             let key = self.key(&id);
             let encoded = self.settings.format.encode(&without_markup(values));
-            let Some(bytes) = self.fitting(encoded, &format!("session {}", old_key.handle()))
+            let Some(bytes) =
+                self.fitting(encoded, &format!("session {}", old_key.handle()), headers)
             else {
                 return Ok(None);
             };
@@ -52,7 +53,7 @@ impl Server {
             let made = self.store.create(&key, &bytes, ttl).await?;
             if made && !old_store.replace(&old_key, &old_bytes, &Replacement::Removed).await? {
                 self.store.delete(&key).await?;
-            } else if let Some((stored, values)) = self.load(id).await? {
+            } else if let Some((stored, values)) = self.load(id, request_id(headers)).await? {
                 return Ok(Some(Opened { stored, values, moved: true }));
             }
         }
@@ -60,10 +61,18 @@ impl Server {
     }
 
     /// What can be kept here, or a word in the log of what cannot.
-    fn fitting(&self, encoded: Result<Vec<u8>, EncodeError>, what: &str) -> Option<Vec<u8>> {
+    fn fitting(
+        &self,
+        encoded: Result<Vec<u8>, EncodeError>,
+        what: &str,
+        headers: &HeaderMap<'_>,
+    ) -> Option<Vec<u8>> {
         encoded
             .inspect_err(|_| {
-                log::warn!("{what} holds a value that has no form here, and does not move");
+                log::warn!(
+                    request_id = request_id(headers);
+                    "{what} holds a value that has no form here, and does not move"
+                );
             })
             .ok()
     }

@@ -10,6 +10,7 @@ use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
 use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
 use crate::session::error::Error;
+use crate::session::request_id::request_id;
 use crate::session::settings::Settings;
 use crate::session::signing::{ID_SALT, Signer};
 use crate::session::store::{Merge, Replacement, Store};
@@ -46,7 +47,7 @@ impl Server {
         };
         self.sweep_by_chance();
         if let Some(id) = id
-            && let Some((stored, values)) = self.load(id).await?
+            && let Some((stored, values)) = self.load(id, request_id(headers)).await?
         {
             return Ok(Opened::new(stored, values));
         }
@@ -58,7 +59,11 @@ impl Server {
         Ok(Opened::new(Stored::New, self.new_values()))
     }
 
-    pub(super) async fn load(&self, id: SessionId) -> Result<Option<(Stored, Map)>, Error> {
+    pub(super) async fn load(
+        &self,
+        id: SessionId,
+        request_id: Option<&str>,
+    ) -> Result<Option<(Stored, Map)>, Error> {
         let key = self.key(&id);
         let Some(record) = self.store.load(&key).await? else { return Ok(None) };
         match self.settings.format.decode(&record.bytes) {
@@ -68,7 +73,8 @@ impl Server {
             }
             Err(DecodeError::Null) => {}
             Err(error) => {
-                log::warn!("session {} is unreadable and left alone: {error}", key.handle());
+                let handle = key.handle();
+                log::warn!(request_id; "session {handle} is unreadable and left alone: {error}");
             }
         }
         Ok(None)
@@ -81,7 +87,7 @@ impl Server {
             let store = Arc::clone(&self.store);
             rocket::tokio::spawn(async move {
                 if let Err(error) = store.sweep(SWEEP_AT_ONCE).await {
-                    log::warn!("{error}");
+                    log::error!("{error}");
                 }
             });
         }
@@ -163,7 +169,7 @@ impl Server {
                 }
                 let changes = plan.changes.into();
                 let now = fresh.clone().unwrap_or_else(|| id.clone());
-                match self.update(key, bytes, fresh.as_ref(), changes).await? {
+                match self.update(key, bytes, fresh.as_ref(), changes, plan.request_id).await? {
                     Some((values, _)) if is_empty(&values) => Ok(self.emptied(values)),
                     Some((values, bytes)) => Ok(self.settled(now, values, bytes, modified)),
                     // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
@@ -210,6 +216,7 @@ impl Server {
         bytes: &[u8],
         fresh: Option<&SessionId>,
         changes: Arc<[Change]>,
+        request_id: Option<Arc<str>>,
     ) -> Result<Option<(Map, Vec<u8>)>, Error> {
         let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
         let result = Arc::clone(&merged);
@@ -220,7 +227,10 @@ impl Server {
             // What it holds now is no session here. Another application may read it.
             let mut values = format.decode(current).map_err(|error| {
                 let handle = from.handle();
-                log::warn!("session {handle} has become unreadable and is left alone: {error}");
+                log::warn!(
+                    request_id = request_id.as_deref();
+                    "session {handle} has become unreadable and is left alone: {error}"
+                );
                 Error::Ended
             })?;
             replay(&mut values, &changes)?;
@@ -248,7 +258,7 @@ impl Server {
     /// Restarts the lifetime of a session whose record stays as it is. Where nothing was to be
     /// saved, a failure is no reason to refuse a page which was rendered from good data.
     async fn refresh(&self, plan: Plan, modified: bool) -> Result<Settled, Error> {
-        let Plan { mut stored, values, .. } = plan;
+        let Plan { mut stored, values, request_id, .. } = plan;
         let mut cookie = CookieChange::Keep;
         if let Stored::Live { id, key, expires_in, .. } = &mut stored
             && (modified || self.settings.refresh_each_request && !is_empty(&values))
@@ -271,7 +281,10 @@ impl Server {
                 Ok(false) if modified => return Err(Error::Ended),
                 Ok(false) => stored = Stored::Ended,
                 Err(error) if modified => return Err(error),
-                Err(error) => log::warn!("{error}; the page is served, its refresh is not"),
+                Err(error) => log::error!(
+                    request_id = request_id.as_deref();
+                    "{error}; the page is served, its refresh is not"
+                ),
             }
         }
         Ok(Settled { stored, values, cookie })

@@ -245,6 +245,19 @@ impl Store for SqliteStore {
         Ok(Some(Page { sessions, next }))
     }
 
+    /// Reads the index on expiry alone.
+    async fn live(&self) -> Result<Option<u64>, Error> {
+        self.database
+            .read_long(|connection| {
+                connection
+                    .prepare_cached("SELECT count(*) FROM sessions WHERE expires > ?1")?
+                    .query_row(params![now()], |row| row.get(0))
+            })
+            .await
+            .map(Some)
+            .map_err(failed("count"))
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.database
             .read(|connection| {

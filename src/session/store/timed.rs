@@ -88,6 +88,10 @@ impl Store for Timed {
         self.within("list", self.store.scan(prefix, from, limit)).await
     }
 
+    async fn live(&self) -> Result<Option<u64>, Error> {
+        self.within("count", self.store.live()).await
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.within("answer", self.store.ping()).await
     }
