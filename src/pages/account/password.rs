@@ -7,7 +7,6 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use crate::auth::audit::Event;
-use crate::auth::password::Passwords;
 use crate::auth::strength::weakness;
 use crate::auth::{Checker, Client, Refusal, SignIns, User, go_on};
 use crate::config::{Config, Live};
@@ -68,7 +67,6 @@ pub async fn change<'r>(
     config: &State<Live>,
     session: &Session,
     sign_ins: &State<SignIns>,
-    passwords: &State<Passwords>,
     checker: Checker<'_>,
     client: Client<'_>,
 ) -> Result<Answer, Status> {
@@ -92,7 +90,7 @@ pub async fn change<'r>(
         }
         Err(Refusal::Unavailable) => return Err(Status::ServiceUnavailable),
     };
-    let hash = passwords.hash(form.new.to_owned()).await.map_err(|error| {
+    let hash = checker.hash(form.new).await.map_err(|error| {
         log::warn!("a new password from {client}: {error}");
         Status::ServiceUnavailable
     })?;
