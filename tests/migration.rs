@@ -254,14 +254,26 @@ fn fill(site: &Site) -> Vec<String> {
     let first = SessionId::parse(one.strip_prefix("session=").unwrap()).unwrap();
     let ids: Vec<String> = (1..MANY).map(|number| format!("{number:043}")).collect();
     let mut connection = rusqlite::Connection::open(site.database()).unwrap();
+    let sign_in: String =
+        connection.query_row("SELECT id FROM sign_ins", [], |row| row.get(0)).unwrap();
     let transaction = connection.transaction().unwrap();
-    for id in &ids {
+    for (number, id) in ids.iter().enumerate() {
+        // Each with a sign-in of its own, whose name is as long as the first one's.
+        let own = format!("{number:022}");
+        let registered = transaction.execute(
+            "INSERT INTO sign_ins SELECT ?1, account, created, last_seen, expires, address, agent \
+             FROM sign_ins WHERE id = ?2",
+            [&own, &sign_in],
+        );
+        assert_eq!(registered.unwrap(), 1);
         let copied = transaction.execute(
-            "INSERT INTO sessions (id, data, expires) SELECT ?2, data, expires FROM sessions \
-             WHERE id = ?1",
+            "INSERT INTO sessions (id, data, expires) SELECT ?2, \
+             unhex(replace(hex(data), hex(?3), hex(?4))), expires FROM sessions WHERE id = ?1",
             [
                 first.store_key("session:", true).as_str(),
                 SessionId::parse(id).unwrap().store_key("session:", true).as_str(),
+                &sign_in,
+                &own,
             ],
         );
         assert_eq!(copied.unwrap(), 1);

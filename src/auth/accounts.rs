@@ -69,17 +69,6 @@ impl Accounts {
         Self { db: db.clone() }
     }
 
-    /// The account with a number.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn find(&self, id: i64) -> Result<Option<Account>, Error> {
-        match &self.db {
-            Db::Sqlite(file) => Ok(sqlite::find(file, id).await?),
-            Db::Postgresql(server) => Ok(postgresql::find(server, id).await?),
-        }
-    }
-
     /// The account of a name, and its password's hash.
     ///
     /// # Errors

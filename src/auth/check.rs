@@ -8,7 +8,7 @@ use rocket::request::{FromRequest, Outcome};
 use super::accounts::{Account, Accounts, name_key};
 use super::audit::{Audit, Event};
 use super::client::Client;
-use super::password::{Passwords, Verdict};
+use super::password::{self, PasswordHash, Passwords, Verdict};
 use super::throttle::{self, Attempt, Throttle};
 use crate::db;
 
@@ -109,6 +109,14 @@ impl Checker<'_> {
             Verdict::RightButOld => Ok(self.renewed(right, password).await),
             Verdict::Right | Verdict::Wrong => Ok(right),
         }
+    }
+
+    /// Hashes a new password.
+    ///
+    /// # Errors
+    /// When too many wait for that.
+    pub async fn hash(&self, password: &str) -> Result<PasswordHash, password::Error> {
+        self.passwords.hash(password.to_owned()).await
     }
 
     fn note_failure(

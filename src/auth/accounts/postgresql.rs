@@ -18,12 +18,6 @@ fn account(row: &Row) -> Result<Account, tokio_postgres::Error> {
     })
 }
 
-pub async fn find(server: &Postgresql, id: i64) -> Result<Option<Account>, Error> {
-    let statement = format!("SELECT {COLUMNS} FROM accounts WHERE id = $1");
-    let row = server.row(&statement, &[&id]).await?;
-    Ok(row.as_ref().map(account).transpose()?)
-}
-
 pub async fn find_by_name(
     server: &Postgresql,
     key: String,

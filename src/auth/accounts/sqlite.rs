@@ -19,16 +19,6 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
-pub async fn find(file: &Arc<Database>, id: i64) -> Result<Option<Account>, Error> {
-    file.read(move |connection| {
-        connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM accounts WHERE id = ?1"))?
-            .query_row([id], account)
-            .optional()
-    })
-    .await
-}
-
 pub async fn find_by_name(
     file: &Arc<Database>,
     key: String,

@@ -7,7 +7,6 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use crate::auth::audit::Event;
-use crate::auth::password::Passwords;
 use crate::auth::strength::weakness;
 use crate::auth::{Checker, Client, Refusal, SignIns, User, go_on};
 use crate::config::{Config, Live};
@@ -67,7 +66,6 @@ pub async fn change<'r>(
     config: &State<Live>,
     session: &Session,
     sign_ins: &State<SignIns>,
-    passwords: &State<Passwords>,
     checker: Checker<'_>,
     client: Client<'_>,
 ) -> Result<Answer, PageError> {
@@ -91,7 +89,7 @@ pub async fn change<'r>(
         }
         Err(Refusal::Unavailable) => return Err(Status::ServiceUnavailable.into()),
     };
-    let hash = passwords.hash(form.new.to_owned()).await.map_err(|error| {
+    let hash = checker.hash(form.new).await.map_err(|error| {
         log::warn!(
             client = client.shown().as_deref(), request_id = client.request_id;
             "a new password from {client}: {error}"
