@@ -32,6 +32,7 @@
 //! - What is stored cannot be used to sign in: the key is a hash of the cookie's value.
 
 mod backend;
+mod clock;
 pub mod codec;
 pub mod cookie;
 pub mod copy;
@@ -41,6 +42,7 @@ mod error;
 mod fairing;
 mod flash;
 mod guard;
+mod lifetime;
 mod operations;
 pub mod settings;
 pub mod signing;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use rocket::http::HeaderMap;
 
-use super::data::{Change, is_empty, is_permanent};
+use super::data::{Change, is_blank, is_empty};
 use super::error::Error;
 use super::settings::Settings;
 use super::signing::SESSION_SALT;
@@ -37,8 +37,8 @@ pub(super) enum Backend {
 pub(super) enum Stored {
     /// Nothing yet.
     New,
-    /// It came in a signed cookie.
-    Signed,
+    /// It came in a cookie that was signed at this second since 1970.
+    Signed(i64),
     /// The store holds this record, as it was read or written last.
     Live { id: SessionId, key: StoreKey, bytes: Vec<u8>, expires_in: Option<Duration> },
     /// Nothing any more: the session was ended while the request ran.
@@ -161,7 +161,7 @@ impl Backend {
     /// [`PERMANENT`]: super::data::PERMANENT
     pub(super) fn is_empty(&self, values: &Map) -> bool {
         match self {
-            Self::Cookie(_) => values.is_empty(),
+            Self::Cookie(_) => is_blank(values),
             Self::Server(_) => is_empty(values),
         }
     }
@@ -170,9 +170,4 @@ impl Backend {
     pub(super) fn clear(&self) -> Change {
         Change::Clear { keep_permanence: matches!(self, Self::Server(_)) }
     }
-}
-
-/// When the browser is to forget the cookie; `None` for when it ends.
-fn expiry(settings: &Settings, values: &Map) -> Option<SystemTime> {
-    is_permanent(values).then(|| SystemTime::now() + settings.lifetime)
 }

@@ -1,8 +1,9 @@
 //! Copying the live sessions of one store to another, while both are in use.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use super::clock;
 use super::error::Error;
 use super::settings::{Settings, StoreSettings, overlap};
 use super::store::{self, Cursor, Listed, Page, Replacement, Store};
@@ -145,7 +146,7 @@ impl Copier {
         session
             .expires
             .map_or(self.from.settings.lifetime, |at| {
-                at.duration_since(SystemTime::now()).unwrap_or_default()
+                at.duration_since(clock::now()).unwrap_or_default()
             })
             .max(Duration::from_secs(1))
     }

@@ -149,6 +149,7 @@ fn only_header(headers: &HeaderMap<'_>, name: &str) -> Option<String> {
 pub fn routes() -> Vec<Route> {
     routes![
         clear,
+        clear_and_set,
         fail,
         flash,
         flashes,
@@ -165,6 +166,7 @@ pub fn routes() -> Vec<Route> {
         save_and_clear,
         set,
         slow,
+        slow_flashes,
         slow_regenerate,
         vary
     ]
@@ -201,6 +203,14 @@ fn fail(session: &Session, key: &str, value: i64) -> Status {
 async fn slow(session: &Session, key: &str, value: i64) -> Result<(), Error> {
     rocket::tokio::time::sleep(Duration::from_millis(400)).await;
     session.insert(key, &value)
+}
+
+/// Takes the messages at once, and is saved later.
+#[get("/slow_flashes")]
+async fn slow_flashes(session: &Session) -> String {
+    let shown = flashes(session);
+    rocket::tokio::time::sleep(Duration::from_millis(400)).await;
+    shown
 }
 
 #[post("/slow_regenerate/<key>/<value>")]
@@ -247,6 +257,12 @@ fn remove(session: &Session, key: &str) {
 #[post("/clear")]
 fn clear(session: &Session) {
     session.clear();
+}
+
+#[post("/clear_and_set/<key>/<value>")]
+fn clear_and_set(session: &Session, key: &str, value: i64) -> Result<(), Error> {
+    session.clear();
+    session.insert(key, &value)
 }
 
 #[post("/regenerate")]

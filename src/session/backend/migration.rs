@@ -4,6 +4,7 @@ use rocket::http::HeaderMap;
 
 use super::server::Server;
 use super::{Backend, Opened, Stored};
+use crate::session::clock;
 use crate::session::codec::EncodeError;
 use crate::session::error::Error;
 use crate::session::store::Replacement;
@@ -29,7 +30,7 @@ impl Server {
             let Opened { stored, values, .. } = Box::pin(from.open(headers)).await?;
             let (id, old_key, old_bytes, expires_in) = match stored {
                 // A cookie is no record: this one gets an id with the answer.
-                Stored::Signed => {
+                Stored::Signed(_) => {
                     let values = without_markup(values);
                     let fits = self.settings.format.encode(&values);
                     return Ok(self.fitting(fits, "a signed cookie").map(|_| Opened {
@@ -43,12 +44,14 @@ impl Server {
             };
             let Some(old_store) = from.store() else { return Ok(None) };
             let key = self.key(&id);
-            let encoded = self.settings.format.encode(&without_markup(values));
+            let values = without_markup(values);
+            let ttl = self.settings.record_lifetime(&values, clock::since_epoch());
+            let ttl = expires_in.map_or(ttl, |left| left.min(ttl));
+            let encoded = self.settings.format.encode(&values);
             let Some(bytes) = self.fitting(encoded, &format!("session {}", old_key.handle()))
             else {
                 return Ok(None);
             };
-            let ttl = expires_in.unwrap_or_else(|| self.settings.record_lifetime());
             let made = self.store.create(&key, &bytes, ttl).await?;
             if made && !old_store.replace(&old_key, &old_bytes, &Replacement::Removed).await? {
                 self.store.delete(&key).await?;

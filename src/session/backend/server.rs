@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rocket::http::HeaderMap;
 
-use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored, expiry};
+use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored};
+use crate::session::clock;
 use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
-use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
+use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay, unstamp};
 use crate::session::error::Error;
 use crate::session::settings::Settings;
 use crate::session::signing::{ID_SALT, Signer};
@@ -19,7 +20,7 @@ use crate::session::value::{Map, Value};
 /// A store and the settings for it.
 #[derive(Debug)]
 pub struct Server {
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     pub store: Arc<dyn Store>,
     /// Where sessions are that the store does not know yet.
     pub migrate_from: Option<Box<Backend>>,
@@ -35,7 +36,7 @@ impl Server {
         migrate_from: Option<Box<Backend>>,
     ) -> Self {
         let signer = settings.use_signer.then(|| settings.signer(ID_SALT));
-        Self { settings, store, migrate_from, signer }
+        Self { settings: Arc::new(settings), store, migrate_from, signer }
     }
 
     /// The session that the request's cookie names, or a new one with what a new one holds.
@@ -62,6 +63,7 @@ impl Server {
         let key = self.key(&id);
         let Some(record) = self.store.load(&key).await? else { return Ok(None) };
         match self.settings.format.decode(&record.bytes) {
+            Ok(values) if self.settings.is_over(&values, clock::since_epoch()) => {}
             Ok(values) => {
                 let (bytes, expires_in) = (record.bytes, record.expires_in);
                 return Ok(Some((Stored::Live { id, key, bytes, expires_in }, values)));
@@ -117,7 +119,7 @@ impl Server {
             Some(signer) => signer.sign(id.expose()),
             None => id.expose().to_owned(),
         };
-        CookieChange::Set(value, expiry(&self.settings, values))
+        CookieChange::Set(value, self.settings.cookie_expiry(values, clock::since_epoch()))
     }
 
     /// Does what the request wants, once. On an error the stored session is as it was.
@@ -132,7 +134,7 @@ impl Server {
             return self.refresh(plan, false).await;
         }
         match &plan.stored {
-            Stored::Ended | Stored::Signed => Err(Error::Ended),
+            Stored::Ended | Stored::Signed(_) => Err(Error::Ended),
             Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
             // Without a cookie nobody would find the record.
             Stored::New if !modified && !is_permanent(&plan.values) => {
@@ -152,8 +154,10 @@ impl Server {
                     false => None,
                 };
                 // What was set to what it was is not written, if nobody has changed it meanwhile.
+                let mut values = plan.values.clone();
+                self.settings.stamp(&mut values, clock::since_epoch(), modified);
                 if fresh.is_none()
-                    && self.settings.format.encode(&plan.values)? == *bytes
+                    && self.settings.format.encode(&values)? == *bytes
                     && (plan.changes.is_empty() || self.holds(key, bytes).await?)
                 {
                     return self.refresh(plan, modified).await;
@@ -163,7 +167,7 @@ impl Server {
                 }
                 let changes = plan.changes.into();
                 let now = fresh.clone().unwrap_or_else(|| id.clone());
-                match self.update(key, bytes, fresh.as_ref(), changes).await? {
+                match self.update(key, bytes, fresh.as_ref(), changes, modified).await? {
                     Some((values, _)) if is_empty(&values) => Ok(self.emptied(values)),
                     Some((values, bytes)) => Ok(self.settled(now, values, bytes, modified)),
                     // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
@@ -179,22 +183,25 @@ impl Server {
         Ok(self.store.load(key).await?.is_some_and(|record| record.bytes == bytes))
     }
 
-    fn emptied(&self, values: Map) -> Settled {
+    fn emptied(&self, mut values: Map) -> Settled {
+        unstamp(&mut values);
         Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
     }
 
     fn settled(&self, id: SessionId, values: Map, bytes: Vec<u8>, modified: bool) -> Settled {
         let cookie = self.cookie(&id, &values, modified);
-        let expires_in = Some(self.settings.record_lifetime());
+        let expires_in = Some(self.settings.record_lifetime(&values, clock::since_epoch()));
         let stored = Stored::Live { key: self.key(&id), id, bytes, expires_in };
         Settled { stored, values, cookie }
     }
 
-    async fn create(&self, values: Map, modified: bool) -> Result<Settled, Error> {
+    async fn create(&self, mut values: Map, modified: bool) -> Result<Settled, Error> {
+        let now = clock::since_epoch();
+        self.settings.stamp(&mut values, now, true);
+        let ttl = self.settings.record_lifetime(&values, now);
         let bytes = self.settings.format.encode(&values)?;
         for _ in 0..4 {
             let id = SessionId::generate(self.settings.id_length)?;
-            let ttl = self.settings.record_lifetime();
             if self.store.create(&self.key(&id), &bytes, ttl).await? {
                 return Ok(self.settled(id, values, bytes, modified));
             }
@@ -210,25 +217,29 @@ impl Server {
         bytes: &[u8],
         fresh: Option<&SessionId>,
         changes: Arc<[Change]>,
+        modified: bool,
     ) -> Result<Option<(Map, Vec<u8>)>, Error> {
         let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
         let result = Arc::clone(&merged);
         let (from, to) = (key.clone(), fresh.map(|id| self.key(id)));
-        let ttl = self.settings.record_lifetime();
-        let format = self.settings.format;
+        let settings = Arc::clone(&self.settings);
         let merge: Merge = Arc::new(move |current| {
             // What it holds now is no session here. Another application may read it.
-            let mut values = format.decode(current).map_err(|error| {
+            let mut values = settings.format.decode(current).map_err(|error| {
                 let handle = from.handle();
                 log::warn!("session {handle} has become unreadable and is left alone: {error}");
                 Error::Ended
             })?;
             replay(&mut values, &changes)?;
+            let now = clock::since_epoch();
+            settings.stamp(&mut values, now, modified);
+            let ttl = settings.record_lifetime(&values, now);
+            let encode = |values| settings.format.encode(values);
             let replacement = match (is_empty(&values), &to) {
                 (true, _) => Replacement::Removed,
-                (false, None) => Replacement::Bytes { bytes: format.encode(&values)?, ttl },
+                (false, None) => Replacement::Bytes { bytes: encode(&values)?, ttl },
                 (false, Some(key)) => {
-                    Replacement::Moved { key: key.clone(), bytes: format.encode(&values)?, ttl }
+                    Replacement::Moved { key: key.clone(), bytes: encode(&values)?, ttl }
                 }
             };
             let bytes = match &replacement {
@@ -248,32 +259,49 @@ impl Server {
     /// Restarts the lifetime of a session whose record stays as it is. Where nothing was to be
     /// saved, a failure is no reason to refuse a page which was rendered from good data.
     async fn refresh(&self, plan: Plan, modified: bool) -> Result<Settled, Error> {
-        let Plan { mut stored, values, .. } = plan;
+        let Plan { mut stored, mut values, .. } = plan;
         let mut cookie = CookieChange::Keep;
-        if let Stored::Live { id, key, expires_in, .. } = &mut stored
-            && (modified || self.settings.refresh_each_request && !is_empty(&values))
+        if let Stored::Live { id, key, bytes, expires_in } = &mut stored
+            && (modified || !is_empty(&values))
         {
-            let ttl = self.settings.record_lifetime();
-            let due = expires_in.is_none_or(|left| {
-                left < self.settings.lifetime || left > ttl + Duration::from_secs(1)
-            });
-            let alive = match due {
-                false => Ok(true),
-                true => self.store.touch(key, ttl).await,
-            };
-            match alive {
-                Ok(true) => {
+            match self.prolong(key, bytes, *expires_in, &mut values, modified).await {
+                Ok(Some(left)) => {
                     cookie = self.cookie(id, &values, modified);
-                    if due {
-                        *expires_in = Some(ttl);
-                    }
+                    *expires_in = left;
                 }
-                Ok(false) if modified => return Err(Error::Ended),
-                Ok(false) => stored = Stored::Ended,
+                Ok(None) if modified => return Err(Error::Ended),
+                Ok(None) => stored = Stored::Ended,
                 Err(error) if modified => return Err(error),
+                Err(Error::Ended) => stored = Stored::Ended,
                 Err(error) => log::warn!("{error}; the page is served, its refresh is not"),
             }
         }
         Ok(Settled { stored, values, cookie })
+    }
+
+    /// Gives a record its time to live again, if that is due. Answers how long it lives now; `None`
+    /// when there is none.
+    async fn prolong(
+        &self,
+        key: &StoreKey,
+        bytes: &mut Vec<u8>,
+        expires_in: Option<Duration>,
+        values: &mut Map,
+        modified: bool,
+    ) -> Result<Option<Option<Duration>>, Error> {
+        let now = clock::since_epoch();
+        if self.settings.lacks_stamp(values, now) {
+            let written = self.update(key, bytes, None, Arc::new([]), modified).await?;
+            return Ok(written.map(|written| {
+                (*values, *bytes) = written;
+                Some(self.settings.record_lifetime(values, now))
+            }));
+        }
+        let ttl = self.settings.record_lifetime(values, now);
+        let due = expires_in.is_none_or(|left| self.settings.is_touch_due(left, ttl));
+        if !due || !modified && !self.settings.use_prolongs() {
+            return Ok(Some(expires_in));
+        }
+        Ok(self.store.touch(key, ttl).await?.then_some(Some(ttl)))
     }
 }

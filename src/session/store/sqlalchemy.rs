@@ -11,11 +11,12 @@ mod statements;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rocket::tokio::sync::{Mutex, OnceCell};
 
 use super::{Cursor, Listed, Merge, Page, Record, Replacement, Store, update_by_replacing};
+use crate::session::clock;
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use crate::sql::{self, Postgresql, Url};
@@ -221,7 +222,7 @@ impl Store for SqlalchemyStore {
         let rows = self.fetch(&self.statements.list, values).await.map_err(failed("list"))?;
         let last = rows.last().filter(|_| rows.len() == limit);
         let next = last.map(|last| Cursor(last.id.to_string()));
-        let now = SystemTime::now();
+        let now = clock::now();
         let sessions = rows.into_iter().map(|row| Listed {
             key: StoreKey::new(row.key),
             bytes: row.data,

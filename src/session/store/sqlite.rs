@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Cursor, Listed, Merge, Page, Record, Replacement, Store};
+use crate::session::clock;
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use crate::sqlite::{self, Database};
@@ -43,10 +44,9 @@ impl SqliteStore {
     }
 }
 
-/// Milliseconds since 1970, the table's unit of time.
+/// Milliseconds since 1970 by the layer's clock, the table's unit of time.
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(clock::since_epoch().as_millis()).unwrap_or(i64::MAX)
 }
 
 fn deadline(ttl: Duration) -> i64 {

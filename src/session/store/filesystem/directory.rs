@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -13,6 +13,7 @@ use super::error::Error;
 use super::file::{MAX_LENGTH, put, read, remove, rename};
 use super::format::{CacheFile, file_name};
 use super::lock::{self, Locked};
+use crate::session::clock;
 use crate::session::settings::{FileHash, FileSettings};
 use crate::session::store::{Record, Replacement};
 use crate::session::token::StoreKey;
@@ -62,7 +63,7 @@ impl Directory {
     pub fn load(&self, key: &StoreKey) -> Result<Option<Record>, Error> {
         let found = self.find(&self.names(key))?;
         Ok(found.map(|Found { file, .. }| {
-            let expires_in = file.expires_in(SystemTime::now());
+            let expires_in = file.expires_in(clock::now());
             Record { bytes: file.record, expires_in }
         }))
     }
@@ -172,7 +173,7 @@ impl Directory {
     /// The live file under either name.
     fn find(&self, names: &Names) -> Result<Option<Found>, Error> {
         for path in names.both() {
-            if let Some(file) = read(path)?.filter(|file| file.is_live(SystemTime::now())) {
+            if let Some(file) = read(path)?.filter(|file| file.is_live(clock::now())) {
                 return Ok(Some(Found { path: path.into(), file }));
             }
         }
@@ -185,7 +186,7 @@ impl Directory {
         if record.len() as u64 + 4 > MAX_LENGTH {
             return Err(Error::TooLarge(self.settings.dir.clone(), MAX_LENGTH));
         }
-        let next = self.write(&CacheFile::new(record, SystemTime::now(), ttl))?;
+        let next = self.write(&CacheFile::new(record, clock::now(), ttl))?;
         next.as_file().sync_all().map_err(Error::at(&self.settings.dir))?;
         Ok(next)
     }
