@@ -238,9 +238,12 @@ impl Server {
             let replacement = match (is_empty(&values), &to) {
                 (true, _) => Replacement::Removed,
                 (false, None) => Replacement::Bytes { bytes: encode(&values)?, ttl },
-                (false, Some(key)) => {
-                    Replacement::Moved { key: key.clone(), bytes: encode(&values)?, ttl }
-                }
+                (false, Some(key)) => Replacement::Moved {
+                    key: key.clone(),
+                    bytes: encode(&values)?,
+                    ttl,
+                    forward: None,
+                },
             };
             let bytes = match &replacement {
                 Replacement::Bytes { bytes, .. } | Replacement::Moved { bytes, .. } => {

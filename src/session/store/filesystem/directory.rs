@@ -40,6 +40,13 @@ impl Names {
     }
 }
 
+/// What is to take a live file's place, on the disk and without names that count.
+struct Prepared {
+    next: Option<NamedTempFile>,
+    /// What a move leaves behind.
+    left: Option<NamedTempFile>,
+}
+
 /// A live file.
 struct Found {
     path: PathBuf,
@@ -205,16 +212,16 @@ impl Directory {
         write().map_err(Error::at(&self.settings.dir))
     }
 
-    fn prepare_replacement(
-        &self,
-        replacement: &Replacement,
-    ) -> Result<Option<NamedTempFile>, Error> {
-        match replacement {
-            Replacement::Bytes { bytes, ttl } | Replacement::Moved { bytes, ttl, .. } => {
-                self.prepare(bytes.clone(), *ttl).map(Some)
+    fn prepare_replacement(&self, replacement: &Replacement) -> Result<Prepared, Error> {
+        let (next, left) = match replacement {
+            Replacement::Bytes { bytes, ttl } => (Some((bytes, ttl)), None),
+            Replacement::Moved { bytes, ttl, forward, .. } => {
+                (Some((bytes, ttl)), forward.as_ref().map(|left| (&left.bytes, &left.ttl)))
             }
-            Replacement::Removed => Ok(None),
-        }
+            Replacement::Removed => (None, None),
+        };
+        let file = |(bytes, ttl): (&Vec<u8>, &Duration)| self.prepare(bytes.clone(), *ttl);
+        Ok(Prepared { next: next.map(file).transpose()?, left: left.map(file).transpose()? })
     }
 
     /// Puts the replacement into the place of what was found under the lock. False when it is to
@@ -225,7 +232,7 @@ impl Directory {
         names: &Names,
         found: Found,
         replacement: &Replacement,
-        next: Option<NamedTempFile>,
+        Prepared { next, left }: Prepared,
     ) -> Result<bool, Error> {
         let mut change = 0;
         match (replacement, next) {
@@ -238,11 +245,23 @@ impl Directory {
                 for path in dead.chain(to.both()) {
                     change -= i64::from(remove(path)?);
                 }
-                rename(&found.path, &to.own)?;
-                if let Err(error) = put(next, &to.own) {
-                    // Nothing has happened, then.
-                    rename(&to.own, &found.path)?;
-                    return Err(error);
+                match left {
+                    Some(left) => {
+                        change += i64::from(put(next, &to.own)?);
+                        if let Err(error) = put(left, &found.path) {
+                            // Nothing has happened, then.
+                            remove(&to.own)?;
+                            return Err(error);
+                        }
+                    }
+                    None => {
+                        rename(&found.path, &to.own)?;
+                        if let Err(error) = put(next, &to.own) {
+                            // Nothing has happened, then.
+                            rename(&to.own, &found.path)?;
+                            return Err(error);
+                        }
+                    }
                 }
             }
             (_, Some(next)) => {
