@@ -41,6 +41,7 @@ mod date;
 mod error;
 mod fairing;
 mod flash;
+mod forward;
 mod guard;
 mod lifetime;
 mod operations;
@@ -56,6 +57,8 @@ pub(crate) use date::{rfc3339, unix_now};
 pub use error::Error;
 pub use fairing::{Sessions, SetupError};
 pub use flash::FlashMessage;
+#[cfg(feature = "app")]
+pub(crate) use forward::{end, is_forward};
 pub use guard::Session;
 pub use settings::Settings;
 pub use store::Store;

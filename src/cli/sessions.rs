@@ -14,6 +14,7 @@ use super::{Context, Failure, terminal};
 use crate::auth::{Accounts, account_id};
 use crate::session::codec::Format;
 use crate::session::store::{self, Listed, Store};
+use crate::session::{end, is_forward};
 
 const AT_ONCE: usize = 500;
 
@@ -120,6 +121,9 @@ impl Desk {
                 page.sessions.into_iter().filter(|session| seen.insert(session.key.clone()))
             {
                 let values = self.format.decode(&session.bytes).unwrap_or_default();
+                if is_forward(&values) {
+                    continue;
+                }
                 each(&session, account_id(&values))?;
             }
             from = page.next;
@@ -220,12 +224,12 @@ async fn revoke(
         desk.accounts.sign_out(name).await?;
     }
     let mut missing: Vec<&String> = handles.iter().collect();
-    let mut keys = Vec::new();
+    let mut found = Vec::new();
     let mut find = |session: &Listed, owner: Option<i64>| {
         let handle = session.key.handle();
         missing.retain(|wanted| **wanted != handle);
         if all || account.is_some() && owner == account || handles.contains(&handle) {
-            keys.push(session.key.clone());
+            found.push(session.clone());
         }
         Ok(())
     };
@@ -238,13 +242,13 @@ async fn revoke(
     if !handles.is_empty() {
         desk.for_each(find).await?;
     }
-    let bar = terminal::progress(keys.len(), "Ending sessions");
-    for key in &keys {
-        desk.store()?.delete(key).await?;
+    let bar = terminal::progress(found.len(), "Ending sessions");
+    for Listed { key, bytes, .. } in &found {
+        end(&**desk.store()?, desk.format, key, bytes).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let ended = keys.len();
+    let ended = found.len();
     terminal::done(json, &format!("{ended} sessions ended"), &json!({ "ended": ended }))?;
     match missing.as_slice() {
         [] => Ok(()),

@@ -2,10 +2,11 @@
 
 mod cookie;
 mod migration;
+mod record;
 mod server;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rocket::http::HeaderMap;
 
@@ -14,9 +15,9 @@ use super::error::Error;
 use super::settings::Settings;
 use super::signing::SESSION_SALT;
 use super::store::Store;
-use super::token::{SessionId, StoreKey};
 use super::value::Map;
 use cookie::Cookie;
+use record::Live;
 use server::Server;
 
 /// How many expired records are swept in one go: so few that a writer waits a few milliseconds for
@@ -40,7 +41,7 @@ pub(super) enum Stored {
     /// It came in a cookie that was signed at this second since 1970.
     Signed(i64),
     /// The store holds this record, as it was read or written last.
-    Live { id: SessionId, key: StoreKey, bytes: Vec<u8>, expires_in: Option<Duration> },
+    Live(Live),
     /// Nothing any more: the session was ended while the request ran.
     Ended,
 }

@@ -16,7 +16,10 @@ pub(super) const CREATED: &str = "_created";
 /// The layer's key for when the session was changed last, in seconds since 1970.
 pub(super) const SAVED: &str = "_saved";
 
-const STAMPS: [&str; 2] = [CREATED, SAVED];
+/// The layer's key for when the session got the id that it has, in seconds since 1970.
+pub(super) const ROTATED: &str = "_rotated";
+
+const STAMPS: [&str; 3] = [CREATED, SAVED, ROTATED];
 
 /// Computes a key's new value from the one it has.
 pub(super) type Modifier = Arc<dyn Fn(Option<&Value>) -> Result<Value, Error> + Send + Sync>;
@@ -74,7 +77,10 @@ impl Change {
             Self::Clear { keep_permanence: false } => *values = Map::new(),
             Self::Clear { keep_permanence: true } => {
                 let permanent = values.remove(PERMANENT).unwrap_or(Value::Bool(false));
-                *values = Map::from_iter([(Value::from(PERMANENT), permanent)]);
+                // The id stays the one it was.
+                let rotated = values.remove(ROTATED).map(|at| (Value::from(ROTATED), at));
+                let kept = [(Value::from(PERMANENT), permanent)].into_iter().chain(rotated);
+                *values = Map::from_iter(kept);
             }
             Self::Flash(category, message) => {
                 let flash = Value::Tuple(vec![category.as_str().into(), message.as_str().into()]);

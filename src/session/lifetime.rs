@@ -2,13 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::data::{CREATED, SAVED, is_permanent};
+use super::data::{CREATED, ROTATED, SAVED, is_permanent};
 use super::settings::Settings;
 use super::value::{Map, Value};
 
 /// How far a stamp may be ahead, as the clocks of several machines differ. What is further ahead is
 /// of a clock that was wrong, and counts as missing.
 const SKEW: Duration = Duration::from_secs(60);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// What has nothing left is still written with some time to live.
 const MOMENT: Duration = Duration::from_millis(1);
@@ -26,13 +28,15 @@ impl Settings {
     fn stamps(&self) -> impl Iterator<Item = (&'static str, bool)> {
         let created = self.absolute_lifetime.is_some().then_some((CREATED, false));
         let saved = self.keeps_saved().then_some((SAVED, true));
-        created.into_iter().chain(saved)
+        let rotated = self.rotate_after.is_some().then_some((ROTATED, false));
+        created.into_iter().chain(saved).chain(rotated)
     }
 
     /// Whether a record's time to live, or a cookie's age, no longer tells when the session was
     /// changed last: it is written again although it was not, and its lifetime is to go on.
     pub(super) fn keeps_saved(&self) -> bool {
-        !self.refresh_each_request && self.idle_lifetime.is_some()
+        let rewritten = self.idle_lifetime.is_some() || self.rotate_after.is_some();
+        rewritten && !self.refresh_each_request
     }
 
     /// Puts in the stamps that are missing, and, when the session has been changed, renews those of
@@ -63,6 +67,18 @@ impl Settings {
         self.end(values, now).is_some_and(|end| end <= now)
     }
 
+    /// Whether the session is to get a new id. With a former one it came from a browser that has not
+    /// got the answer with the new one: if some time has passed since, it never will.
+    pub(super) fn is_rotation_due(&self, values: &Map, former: bool, now: Duration) -> bool {
+        let age = stamped(values, ROTATED, now).map(|at| now.saturating_sub(at));
+        match (former, self.rotate_after) {
+            // A stamp may have lost a second.
+            (true, _) => age.is_none_or(|age| age >= self.rotate_grace / 3 + SECOND),
+            (false, Some(after)) => age.is_some_and(|age| age >= after),
+            (false, None) => false,
+        }
+    }
+
     /// How long an unused session lives, but for a touch that has been put off.
     pub(super) fn unused_lifetime(&self) -> Duration {
         self.lifetime.min(self.idle_lifetime.unwrap_or(Duration::MAX))
@@ -82,7 +98,7 @@ impl Settings {
 
     /// Whether a record that has `left` is to be given its `lifetime` again.
     pub(super) fn is_touch_due(&self, left: Duration, lifetime: Duration) -> bool {
-        left + self.touch_interval < lifetime || left > lifetime + Duration::from_secs(1)
+        left + self.touch_interval < lifetime || left > lifetime + SECOND
     }
 
     /// Whether using a session restarts a time limit of its record.

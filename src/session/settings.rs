@@ -49,6 +49,8 @@ const KEYS: &[(&str, &str)] = &[
     ("PERMANENT_SESSION_LIFETIME", "seconds, or text such as \"31 days\""),
     ("SESSION_IDLE_LIFETIME", "end a session that was not used for so long; unset: no such limit"),
     ("SESSION_ABSOLUTE_LIFETIME", "end a session so long after it began, used or not"),
+    ("SESSION_ROTATE_AFTER", "give a session a new id when its id is so old; unset: never"),
+    ("SESSION_ROTATE_GRACE", "how long the old id still leads to the session"),
     ("SESSION_REFRESH_EACH_REQUEST", "restart the lifetime at each visit"),
     ("SESSION_EAGER", "open the session on every request, as Flask does"),
     ("SESSION_TOUCH_INTERVAL", "write a restarted lifetime at most this often"),
@@ -105,6 +107,12 @@ pub struct Settings {
     /// `SESSION_ABSOLUTE_LIFETIME`: how long a session lives however much it is used, if that is
     /// limited.
     pub absolute_lifetime: Option<Duration>,
+    /// `SESSION_ROTATE_AFTER`: how old a session's id may be before the next request that opens the
+    /// session gives it a new one, if there is a limit. Always `None` where sessions live in cookies.
+    pub rotate_after: Option<Duration>,
+    /// `SESSION_ROTATE_GRACE`: how long an id that was replaced for its age still leads to the
+    /// session.
+    pub rotate_grace: Duration,
     /// `SESSION_REFRESH_EACH_REQUEST`: whether each request restarts the lifetime.
     pub refresh_each_request: bool,
     /// `SESSION_EAGER`: whether every request opens the session, as Flask does, and not only one
@@ -195,6 +203,9 @@ impl Settings {
             lifetime: lifetimes.lifetime,
             idle_lifetime: lifetimes.idle,
             absolute_lifetime: lifetimes.absolute,
+            // A session in its cookie has no id.
+            rotate_after: lifetimes.rotate_after.filter(|_| store != StoreSettings::Cookie),
+            rotate_grace: lifetimes.rotate_grace,
             refresh_each_request: reader.bool("SESSION_REFRESH_EACH_REQUEST").unwrap_or(true),
             eager: reader.bool("SESSION_EAGER").unwrap_or(false),
             touch_interval: lifetimes.touch_interval,

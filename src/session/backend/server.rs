@@ -1,19 +1,20 @@
 //! Sessions in a store: the cookie holds an id.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use rocket::http::HeaderMap;
 
+use super::record::{Fresh, Live, Write};
 use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored};
 use crate::session::clock;
 use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
-use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay, unstamp};
+use crate::session::data::{Change, PERMANENT, ROTATED, is_empty, is_permanent, unstamp};
 use crate::session::error::Error;
+use crate::session::forward::{self, Target};
 use crate::session::settings::Settings;
 use crate::session::signing::{ID_SALT, Signer};
-use crate::session::store::{Merge, Replacement, Store};
+use crate::session::store::Store;
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
 
@@ -47,9 +48,9 @@ impl Server {
         };
         self.sweep_by_chance();
         if let Some(id) = id
-            && let Some((stored, values)) = self.load(id).await?
+            && let Some((live, values)) = self.load(id).await?
         {
-            return Ok(Opened::new(stored, values));
+            return Ok(Opened::new(Stored::Live(live), values));
         }
         if let Some(from) = &self.migrate_from
             && let Some(moved) = self.move_from(from, headers).await?
@@ -59,14 +60,36 @@ impl Server {
         Ok(Opened::new(Stored::New, self.new_values()))
     }
 
-    pub(super) async fn load(&self, id: SessionId) -> Result<Option<(Stored, Map)>, Error> {
-        let key = self.key(&id);
+    /// The session of an id, or that a former id of it leads to.
+    pub(super) async fn load(&self, id: SessionId) -> Result<Option<(Live, Map)>, Error> {
+        let (mut key, mut former) = (self.key(&id), false);
+        for _ in 0..=forward::AT_MOST {
+            let found = self.load_at(&id, key, former).await?;
+            let Some((live, values)) = found else { return Ok(None) };
+            match forward::target(&values) {
+                None => return Ok(Some((live, values))),
+                Some(Target::Key(to)) if to.as_str().starts_with(&self.settings.key_prefix) => {
+                    (key, former) = (to, true);
+                }
+                Some(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a key holds, if that is live and can be read.
+    pub(super) async fn load_at(
+        &self,
+        id: &SessionId,
+        key: StoreKey,
+        former: bool,
+    ) -> Result<Option<(Live, Map)>, Error> {
         let Some(record) = self.store.load(&key).await? else { return Ok(None) };
         match self.settings.format.decode(&record.bytes) {
             Ok(values) if self.settings.is_over(&values, clock::since_epoch()) => {}
             Ok(values) => {
                 let (bytes, expires_in) = (record.bytes, record.expires_in);
-                return Ok(Some((Stored::Live { id, key, bytes, expires_in }, values)));
+                return Ok(Some((Live { id: id.clone(), key, bytes, expires_in, former }, values)));
             }
             Err(DecodeError::Null) => {}
             Err(error) => {
@@ -109,15 +132,17 @@ impl Server {
         id.store_key(&self.settings.key_prefix, self.settings.hash_ids)
     }
 
-    /// The cookie of a session that was written or refreshed.
-    fn cookie(&self, id: &SessionId, values: &Map, modified: bool) -> CookieChange {
+    /// The cookie of a session that was written or refreshed, for a request that came with the id
+    /// `old`. There is none for a former id: another answer has brought the new one.
+    fn cookie(&self, live: &Live, old: &SessionId, values: &Map, modified: bool) -> CookieChange {
         let refreshed = is_permanent(values) && self.settings.refresh_each_request;
-        if !modified && !refreshed {
+        let wanted = live.id != *old || modified || refreshed;
+        if live.former || !wanted {
             return CookieChange::Keep;
         }
         let value = match &self.signer {
-            Some(signer) => signer.sign(id.expose()),
-            None => id.expose().to_owned(),
+            Some(signer) => signer.sign(live.id.expose()),
+            None => live.id.expose().to_owned(),
         };
         CookieChange::Set(value, self.settings.cookie_expiry(values, clock::since_epoch()))
     }
@@ -141,46 +166,47 @@ impl Server {
                 self.refresh(plan, false).await
             }
             Stored::New => self.create(plan.values, modified).await,
-            Stored::Live { id, key, bytes, .. } => {
+            Stored::Live(live) => {
                 let cleared =
                     plan.changes.iter().any(|change| matches!(change, Change::Clear { .. }));
                 if is_empty(&plan.values) && (cleared || plan.changes.is_empty()) {
-                    self.forget(id).await?;
-                    self.store.delete(key).await?;
+                    self.end(live).await?;
                     return Ok(self.emptied(plan.values));
                 }
                 let fresh = match plan.regenerate {
-                    true => Some(SessionId::generate(self.settings.id_length)?),
-                    false => None,
+                    true => Fresh::Regenerated(SessionId::generate(self.settings.id_length)?),
+                    false => self.rotation(live, &plan.values)?,
                 };
                 // What was set to what it was is not written, if nobody has changed it meanwhile.
                 let mut values = plan.values.clone();
                 self.settings.stamp(&mut values, clock::since_epoch(), modified);
-                if fresh.is_none()
-                    && self.settings.format.encode(&values)? == *bytes
-                    && (plan.changes.is_empty() || self.holds(key, bytes).await?)
+                if matches!(fresh, Fresh::No)
+                    && self.settings.format.encode(&values)? == *live.bytes
+                    && (plan.changes.is_empty() || self.holds(live).await?)
                 {
                     return self.refresh(plan, modified).await;
                 }
-                if fresh.is_some() {
-                    self.forget(id).await?;
+                if plan.regenerate {
+                    self.forget(&live.id).await?;
                 }
-                let changes = plan.changes.into();
-                let now = fresh.clone().unwrap_or_else(|| id.clone());
-                match self.update(key, bytes, fresh.as_ref(), changes, modified).await? {
-                    Some((values, _)) if is_empty(&values) => Ok(self.emptied(values)),
-                    Some((values, bytes)) => Ok(self.settled(now, values, bytes, modified)),
+                let write = Write { changes: plan.changes.into(), modified, fresh };
+                match self.update(live, write).await? {
+                    Some((_, values)) if is_empty(&values) => Ok(self.emptied(values)),
+                    Some((now, values)) => {
+                        let cookie = self.cookie(&now, &live.id, &values, modified);
+                        Ok(Settled { stored: Stored::Live(now), values, cookie })
+                    }
                     // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
                     // so its end does not stop the new one.
-                    None if cleared && fresh.is_some() => self.create(plan.values, true).await,
+                    None if cleared && plan.regenerate => self.create(plan.values, true).await,
                     None => Err(Error::Ended),
                 }
             }
         }
     }
 
-    async fn holds(&self, key: &StoreKey, bytes: &[u8]) -> Result<bool, Error> {
-        Ok(self.store.load(key).await?.is_some_and(|record| record.bytes == bytes))
+    async fn holds(&self, live: &Live) -> Result<bool, Error> {
+        Ok(self.store.load(&live.key).await?.is_some_and(|record| record.bytes == live.bytes))
     }
 
     fn emptied(&self, mut values: Map) -> Settled {
@@ -188,123 +214,45 @@ impl Server {
         Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
     }
 
-    fn settled(&self, id: SessionId, values: Map, bytes: Vec<u8>, modified: bool) -> Settled {
-        let cookie = self.cookie(&id, &values, modified);
-        let expires_in = Some(self.settings.record_lifetime(&values, clock::since_epoch()));
-        let stored = Stored::Live { key: self.key(&id), id, bytes, expires_in };
-        Settled { stored, values, cookie }
-    }
-
     async fn create(&self, mut values: Map, modified: bool) -> Result<Settled, Error> {
         let now = clock::since_epoch();
+        values.remove(ROTATED);
         self.settings.stamp(&mut values, now, true);
         let ttl = self.settings.record_lifetime(&values, now);
         let bytes = self.settings.format.encode(&values)?;
         for _ in 0..4 {
             let id = SessionId::generate(self.settings.id_length)?;
-            if self.store.create(&self.key(&id), &bytes, ttl).await? {
-                return Ok(self.settled(id, values, bytes, modified));
+            let key = self.key(&id);
+            if self.store.create(&key, &bytes, ttl).await? {
+                let live = Live { id, key, bytes, expires_in: Some(ttl), former: false };
+                let cookie = self.cookie(&live, &live.id, &values, modified);
+                return Ok(Settled { stored: Stored::Live(live), values, cookie });
             }
         }
         Err(Error::Random("four fresh session ids were taken already".into()))
     }
 
-    /// Replays `changes` on whatever the record holds, moving it to `fresh` if given. Answers what
-    /// the record holds now, or `None` when there is none.
-    async fn update(
-        &self,
-        key: &StoreKey,
-        bytes: &[u8],
-        fresh: Option<&SessionId>,
-        changes: Arc<[Change]>,
-        modified: bool,
-    ) -> Result<Option<(Map, Vec<u8>)>, Error> {
-        let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
-        let result = Arc::clone(&merged);
-        let (from, to) = (key.clone(), fresh.map(|id| self.key(id)));
-        let settings = Arc::clone(&self.settings);
-        let merge: Merge = Arc::new(move |current| {
-            // What it holds now is no session here. Another application may read it.
-            let mut values = settings.format.decode(current).map_err(|error| {
-                let handle = from.handle();
-                log::warn!("session {handle} has become unreadable and is left alone: {error}");
-                Error::Ended
-            })?;
-            replay(&mut values, &changes)?;
-            let now = clock::since_epoch();
-            settings.stamp(&mut values, now, modified);
-            let ttl = settings.record_lifetime(&values, now);
-            let encode = |values| settings.format.encode(values);
-            let replacement = match (is_empty(&values), &to) {
-                (true, _) => Replacement::Removed,
-                (false, None) => Replacement::Bytes { bytes: encode(&values)?, ttl },
-                (false, Some(key)) => Replacement::Moved {
-                    key: key.clone(),
-                    bytes: encode(&values)?,
-                    ttl,
-                    forward: None,
-                },
-            };
-            let bytes = match &replacement {
-                Replacement::Bytes { bytes, .. } | Replacement::Moved { bytes, .. } => {
-                    bytes.clone()
-                }
-                Replacement::Removed => Vec::new(),
-            };
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = (values, bytes);
-            Ok(replacement)
-        });
-        let written = self.store.update(key, bytes, merge).await?;
-        let mut merged = merged.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(written.then(|| std::mem::take(&mut *merged)))
-    }
-
     /// Restarts the lifetime of a session whose record stays as it is. Where nothing was to be
     /// saved, a failure is no reason to refuse a page which was rendered from good data.
     async fn refresh(&self, plan: Plan, modified: bool) -> Result<Settled, Error> {
-        let Plan { mut stored, mut values, .. } = plan;
-        let mut cookie = CookieChange::Keep;
-        if let Stored::Live { id, key, bytes, expires_in } = &mut stored
-            && (modified || !is_empty(&values))
-        {
-            match self.prolong(key, bytes, *expires_in, &mut values, modified).await {
-                Ok(Some(left)) => {
-                    cookie = self.cookie(id, &values, modified);
-                    *expires_in = left;
-                }
-                Ok(None) if modified => return Err(Error::Ended),
-                Ok(None) => stored = Stored::Ended,
-                Err(error) if modified => return Err(error),
-                Err(Error::Ended) => stored = Stored::Ended,
-                Err(error) => log::warn!("{error}; the page is served, its refresh is not"),
+        let Plan { stored, values, .. } = plan;
+        let cookie = CookieChange::Keep;
+        let live = match &stored {
+            Stored::Live(live) if modified || !is_empty(&values) => live,
+            _ => return Ok(Settled { stored, values, cookie }),
+        };
+        match self.keep(live, &values, modified).await {
+            Ok(Some((now, values))) => {
+                let cookie = self.cookie(&now, &live.id, &values, modified);
+                Ok(Settled { stored: Stored::Live(now), values, cookie })
+            }
+            Ok(None) | Err(Error::Ended) if modified => Err(Error::Ended),
+            Ok(None) | Err(Error::Ended) => Ok(Settled { stored: Stored::Ended, values, cookie }),
+            Err(error) if modified => Err(error),
+            Err(error) => {
+                log::warn!("{error}; the page is served, its refresh is not");
+                Ok(Settled { stored, values, cookie })
             }
         }
-        Ok(Settled { stored, values, cookie })
-    }
-
-    /// Gives a record its time to live again, if that is due. Answers how long it lives now; `None`
-    /// when there is none.
-    async fn prolong(
-        &self,
-        key: &StoreKey,
-        bytes: &mut Vec<u8>,
-        expires_in: Option<Duration>,
-        values: &mut Map,
-        modified: bool,
-    ) -> Result<Option<Option<Duration>>, Error> {
-        let now = clock::since_epoch();
-        if self.settings.lacks_stamp(values, now) {
-            let written = self.update(key, bytes, None, Arc::new([]), modified).await?;
-            return Ok(written.map(|written| {
-                (*values, *bytes) = written;
-                Some(self.settings.record_lifetime(values, now))
-            }));
-        }
-        let ttl = self.settings.record_lifetime(values, now);
-        let due = expires_in.is_none_or(|left| self.settings.is_touch_due(left, ttl));
-        if !due || !modified && !self.settings.use_prolongs() {
-            return Ok(Some(expires_in));
-        }
-        Ok(self.store.touch(key, ttl).await?.then_some(Some(ttl)))
     }
 }

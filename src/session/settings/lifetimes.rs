@@ -9,6 +9,10 @@ const TOUCH: &str = "SESSION_TOUCH_INTERVAL";
 const IDLE: &str = "SESSION_IDLE_LIFETIME";
 const ABSOLUTE: &str = "SESSION_ABSOLUTE_LIFETIME";
 
+const ROTATE: &str = "SESSION_ROTATE_AFTER";
+const GRACE: &str = "SESSION_ROTATE_GRACE";
+
+const USUAL_GRACE: Duration = Duration::from_secs(30);
 /// 31 days, Flask's default.
 const DEFAULT: Duration = Duration::from_secs(31 * 86_400);
 
@@ -19,6 +23,8 @@ pub struct Lifetimes {
     pub touch_interval: Duration,
     pub idle: Option<Duration>,
     pub absolute: Option<Duration>,
+    pub rotate_after: Option<Duration>,
+    pub rotate_grace: Duration,
 }
 
 pub fn read(reader: &mut Reader) -> Lifetimes {
@@ -43,7 +49,23 @@ pub fn read(reader: &mut Reader) -> Lifetimes {
         let limit = if unused < lifetime { IDLE } else { LIFETIME };
         reader.refuse(TOUCH, format!("must be no longer than {limit}"));
     }
-    Lifetimes { lifetime, touch_interval, idle, absolute }
+    let rotate_after = limit(reader, ROTATE);
+    if rotate_after >= absolute && absolute.is_some() {
+        reader.refuse(ROTATE, format!("must be shorter than {ABSOLUTE}, or it never matters"));
+    }
+    let rotate_grace = read_grace(reader, rotate_after);
+    Lifetimes { lifetime, touch_interval, idle, absolute, rotate_after, rotate_grace }
+}
+
+fn read_grace(reader: &mut Reader, rotate_after: Option<Duration>) -> Duration {
+    let longest = rotate_after.unwrap_or(Duration::MAX);
+    let Some(grace) = reader.duration(GRACE) else { return USUAL_GRACE.min(longest) };
+    if !(SECOND..=Duration::from_secs(600)).contains(&grace) {
+        reader.refuse(GRACE, "must be one second to 10 minutes; 30 seconds is the default");
+    } else if grace > longest {
+        reader.refuse(GRACE, format!("must be no longer than {ROTATE}"));
+    }
+    grace
 }
 
 /// A limit that is off unless it is set.
