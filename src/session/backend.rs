@@ -107,7 +107,7 @@ impl Backend {
             Some(store) => Self::Server(Server::new(settings, store, migrate_from.map(Box::new))),
             None => {
                 let signer = settings.signer(SESSION_SALT);
-                Self::Cookie(Cookie { settings, signer })
+                Self::Cookie(Cookie { settings: Arc::new(settings), signer })
             }
         }
     }

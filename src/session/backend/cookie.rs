@@ -1,5 +1,6 @@
 //! Sessions in the visitors' own cookies, signed: Flask's native session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::http::HeaderMap;
@@ -18,7 +19,7 @@ use crate::session::value::Map;
 /// of a cookie is good until its time is over.
 #[derive(Debug)]
 pub struct Cookie {
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     pub signer: Signer,
 }
 
@@ -61,7 +62,7 @@ impl Cookie {
     /// How old a cookie may be, in seconds. One that is sent again before its lifetime is restarted
     /// has a stamp for that.
     fn max_age(&self) -> i64 {
-        let Settings { lifetime, touch_interval, .. } = self.settings;
+        let Settings { lifetime, touch_interval, .. } = *self.settings;
         let idle = self.settings.idle_lifetime.map(|idle| idle + touch_interval);
         let age = match self.settings.keeps_saved() {
             true => idle.unwrap_or(lifetime),

@@ -45,6 +45,16 @@ fn a_short_lifetime_is_touched_at_each_request() {
 }
 
 #[test]
+fn an_old_id_has_half_a_minute_of_grace_or_as_long_as_ids_live() {
+    let grace = |toml: &str| read(toml).unwrap().rotate_grace.as_secs();
+    assert_eq!(grace("SESSION_ROTATE_AFTER = '15 minutes'"), 30);
+    assert_eq!(grace("SESSION_ROTATE_AFTER = 5"), 5);
+    assert_eq!(grace("SESSION_ROTATE_AFTER = 600\nSESSION_ROTATE_GRACE = 300"), 300);
+    let cookies = "SESSION_TYPE = 'cookie'\nSECRET_KEY = 'a key of the tests'\n";
+    assert_eq!(read(&format!("{cookies}SESSION_ROTATE_AFTER = 5")).unwrap().rotate_after, None);
+}
+
+#[test]
 fn contradictions_and_nonsense_are_refused_with_the_key() {
     for (toml, key) in [
         ("SESSION_COOKIE_SAMESITE = 'None'", "SESSION_COOKIE_SECURE"),
@@ -69,6 +79,13 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
         ),
         ("SESSION_ABSOLUTE_LIFETIME = 0.5", "SESSION_ABSOLUTE_LIFETIME must be one second"),
         ("SESSION_ABSOLUTE_LIFETIME = '4000 days'", "SESSION_ABSOLUTE_LIFETIME must be ten years"),
+        ("SESSION_ROTATE_AFTER = 0", "SESSION_ROTATE_AFTER must be one second"),
+        (
+            "SESSION_ROTATE_AFTER = 3600\nSESSION_ABSOLUTE_LIFETIME = 3600",
+            "shorter than SESSION_ABSOLUTE_LIFETIME",
+        ),
+        ("SESSION_ROTATE_GRACE = 0", "SESSION_ROTATE_GRACE must be one second"),
+        ("SESSION_ROTATE_GRACE = 30\nSESSION_ROTATE_AFTER = 20", "than SESSION_ROTATE_AFTER"),
         ("SESSION_TYPE = 'punchcards'", "SESSION_TYPE"),
         ("SECRET_KEY = 12", "SECRET_KEY"),
         ("SESSION_TYPE = 'cookie'", "SECRET_KEY is missing"),
