@@ -1,5 +1,6 @@
 //! How long a session lives, and the stamps among its values that tell since when.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::data::{CREATED, ROTATED, SAVED, is_permanent};
@@ -16,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// When something happened that a stamp tells, since 1970.
-fn stamped(values: &Map, key: &str, now: Duration) -> Option<Duration> {
+fn read_stamp(values: &Map, key: &str, now: Duration) -> Option<Duration> {
     let Some(Value::Int(seconds)) = values.get(key) else { return None };
     let at = Duration::from_secs(u64::try_from(*seconds).ok()?);
     (at <= now.saturating_add(SKEW)).then_some(at)
@@ -43,20 +44,29 @@ impl Settings {
     /// its last change.
     pub(super) fn stamp(&self, values: &mut Map, at: Duration, changed: bool) {
         for (key, renewed) in self.stamps() {
-            if changed && renewed || stamped(values, key, at).is_none() {
+            if changed && renewed || read_stamp(values, key, at).is_none() {
                 values.insert(key, Value::Int(at.as_secs().into()));
             }
         }
     }
 
+    /// The values with their stamps, as [`stamp`](Self::stamp) puts them in.
+    pub(super) fn stamped<'v>(&self, values: &'v Map, at: Duration, changed: bool) -> Cow<'v, Map> {
+        let mut values = Cow::Borrowed(values);
+        if self.stamps().next().is_some() {
+            self.stamp(values.to_mut(), at, changed);
+        }
+        values
+    }
+
     /// Whether a stamp is missing, as in a session from before the setting.
     pub(super) fn lacks_stamp(&self, values: &Map, now: Duration) -> bool {
-        self.stamps().any(|(key, _)| stamped(values, key, now).is_none())
+        self.stamps().any(|(key, _)| read_stamp(values, key, now).is_none())
     }
 
     /// When the session ends whether it is used or not, if anything says so.
     fn end(&self, values: &Map, now: Duration) -> Option<Duration> {
-        let after = |key, lifetime| Some(stamped(values, key, now)?.saturating_add(lifetime));
+        let after = |key, lifetime| Some(read_stamp(values, key, now)?.saturating_add(lifetime));
         let absolute = self.absolute_lifetime.and_then(|lifetime| after(CREATED, lifetime));
         let saved = self.keeps_saved().then(|| after(SAVED, self.lifetime)).flatten();
         absolute.into_iter().chain(saved).min()
@@ -70,7 +80,7 @@ impl Settings {
     /// Whether the session is to get a new id. With a former one it came from a browser that has not
     /// got the answer with the new one: if some time has passed since, it never will.
     pub(super) fn is_rotation_due(&self, values: &Map, former: bool, now: Duration) -> bool {
-        let age = stamped(values, ROTATED, now).map(|at| now.saturating_sub(at));
+        let age = read_stamp(values, ROTATED, now).map(|at| now.saturating_sub(at));
         match (former, self.rotate_after) {
             // A stamp may have lost a second.
             (true, _) => age.is_none_or(|age| age >= self.rotate_grace / 3 + SECOND),

@@ -43,6 +43,16 @@ pub enum Fresh {
     Rotated(SessionId),
 }
 
+/// What has become of a record that was to stay as it is.
+pub enum Kept {
+    /// It lives for so long, if that is known.
+    For(Option<Duration>),
+    /// It is this now, and holds these values.
+    Changed(Live, Map),
+    /// There is none.
+    Gone,
+}
+
 /// What a merge has come to.
 enum Merged {
     Nothing,
@@ -150,25 +160,24 @@ impl Server {
     }
 
     /// Does to a record that stays as it is what is due: a new time to live, a missing stamp, a new
-    /// id. `None` when there is none.
-    pub async fn keep(
-        &self,
-        live: &Live,
-        values: &Map,
-        modified: bool,
-    ) -> Result<Option<(Live, Map)>, Error> {
+    /// id.
+    pub async fn keep(&self, live: &Live, values: &Map, modified: bool) -> Result<Kept, Error> {
         let now = clock::since_epoch();
         let fresh = self.rotation(live, values)?;
         if !matches!(fresh, Fresh::No) || self.settings.lacks_stamp(values, now) {
-            return self.update(live, Write { changes: Arc::new([]), modified, fresh }).await;
+            let write = Write { changes: Arc::new([]), modified, fresh };
+            let written = self.update(live, write).await?;
+            return Ok(written.map_or(Kept::Gone, |(live, values)| Kept::Changed(live, values)));
         }
         let ttl = self.settings.record_lifetime(values, now);
         let due = live.expires_in.is_none_or(|left| self.settings.is_touch_due(left, ttl));
         if !due || !modified && !self.settings.use_prolongs() {
-            return Ok(Some((live.clone(), values.clone())));
+            return Ok(Kept::For(live.expires_in));
         }
-        let touched = self.store.touch(&live.key, ttl).await?;
-        Ok(touched.then(|| (Live { expires_in: Some(ttl), ..live.clone() }, values.clone())))
+        Ok(match self.store.touch(&live.key, ttl).await? {
+            true => Kept::For(Some(ttl)),
+            false => Kept::Gone,
+        })
     }
 
     /// A new id, where one is due.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rocket::http::HeaderMap;
 
-use super::record::{Fresh, Live, Write};
+use super::record::{Fresh, Kept, Live, Write};
 use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored};
 use crate::session::clock;
 use crate::session::codec::DecodeError;
@@ -178,8 +178,7 @@ impl Server {
                     false => self.rotation(live, &plan.values)?,
                 };
                 // What was set to what it was is not written, if nobody has changed it meanwhile.
-                let mut values = plan.values.clone();
-                self.settings.stamp(&mut values, clock::since_epoch(), modified);
+                let values = self.settings.stamped(&plan.values, clock::since_epoch(), modified);
                 if matches!(fresh, Fresh::No)
                     && self.settings.format.encode(&values)? == *live.bytes
                     && (plan.changes.is_empty() || self.holds(live).await?)
@@ -235,24 +234,26 @@ impl Server {
     /// Restarts the lifetime of a session whose record stays as it is. Where nothing was to be
     /// saved, a failure is no reason to refuse a page which was rendered from good data.
     async fn refresh(&self, plan: Plan, modified: bool) -> Result<Settled, Error> {
-        let Plan { stored, values, .. } = plan;
-        let cookie = CookieChange::Keep;
-        let live = match &stored {
+        let Plan { mut stored, values, .. } = plan;
+        let mut cookie = CookieChange::Keep;
+        let live = match &mut stored {
             Stored::Live(live) if modified || !is_empty(&values) => live,
             _ => return Ok(Settled { stored, values, cookie }),
         };
         match self.keep(live, &values, modified).await {
-            Ok(Some((now, values))) => {
+            Ok(Kept::For(left)) => {
+                live.expires_in = left;
+                cookie = self.cookie(live, &live.id, &values, modified);
+            }
+            Ok(Kept::Changed(now, values)) => {
                 let cookie = self.cookie(&now, &live.id, &values, modified);
-                Ok(Settled { stored: Stored::Live(now), values, cookie })
+                return Ok(Settled { stored: Stored::Live(now), values, cookie });
             }
-            Ok(None) | Err(Error::Ended) if modified => Err(Error::Ended),
-            Ok(None) | Err(Error::Ended) => Ok(Settled { stored: Stored::Ended, values, cookie }),
-            Err(error) if modified => Err(error),
-            Err(error) => {
-                log::warn!("{error}; the page is served, its refresh is not");
-                Ok(Settled { stored, values, cookie })
-            }
+            Ok(Kept::Gone) | Err(Error::Ended) if modified => return Err(Error::Ended),
+            Ok(Kept::Gone) | Err(Error::Ended) => stored = Stored::Ended,
+            Err(error) if modified => return Err(error),
+            Err(error) => log::warn!("{error}; the page is served, its refresh is not"),
         }
+        Ok(Settled { stored, values, cookie })
     }
 }
