@@ -31,10 +31,28 @@
 //! - A route that does not take the session costs no store operation and sends no cookie.
 //! - What is stored cannot be used to sign in: the key is a hash of the cookie's value.
 //!
+//! How long a session lives, and its id:
+//!
+//! - `PERMANENT_SESSION_LIFETIME` is Flask's: from the last change, or from the last visit with
+//!   `SESSION_REFRESH_EACH_REQUEST`.
+//! - `SESSION_IDLE_LIFETIME` ends a session that no request has opened for so long, permanent or
+//!   not. A use is written at most once in `SESSION_TOUCH_INTERVAL`, by which the session lives
+//!   longer, so that none ends early.
+//! - `SESSION_ABSOLUTE_LIFETIME` ends a session so long after it began or was cleared last, whatever
+//!   happens in it. [`Session::regenerate`] does not begin a new one.
+//! - `SESSION_ROTATE_AFTER` gives a session in a store a new id when its id is so old. The old one
+//!   leads to the same session for `SESSION_ROTATE_GRACE`, so that requests under way lose nothing;
+//!   the session's end is the end of both. [`Session::regenerate`] ends the old id at once.
+//!
+//! All of them are enforced here, whatever a browser does with its cookie, and by a clock that never
+//! goes back while the process lives. What they need to know stands among the session's values under
+//! the keys `_created`, `_saved` and `_rotated`.
+//!
 //! Its lines in the log that are about a request carry the request's id as the key `request_id`,
 //! when a header [`X-Request-Id`](REQUEST_ID) has one.
 
 mod backend;
+mod clock;
 pub mod codec;
 pub mod cookie;
 pub mod copy;
@@ -43,7 +61,9 @@ mod date;
 mod error;
 mod fairing;
 mod flash;
+mod forward;
 mod guard;
+mod lifetime;
 mod operations;
 mod request_id;
 pub mod settings;
@@ -58,6 +78,8 @@ pub(crate) use date::{rfc3339, unix_now};
 pub use error::Error;
 pub use fairing::{Sessions, SetupError};
 pub use flash::FlashMessage;
+#[cfg(feature = "app")]
+pub(crate) use forward::{end, is_forward};
 pub use guard::Session;
 pub use request_id::{REQUEST_ID, request_id};
 pub use settings::Settings;

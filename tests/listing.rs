@@ -7,7 +7,7 @@ use serde_json::Value;
 use servers::mariadb::Mariadb;
 use servers::postgres::Postgres;
 use servers::{memcached, mongodb, redis};
-use support::{PASSWORD, Server, Site, USER, has};
+use support::{Browser, PASSWORD, Server, Site, USER, has};
 
 fn set_up(settings: &str) -> (Site, Server) {
     let site = Site::new(settings);
@@ -121,4 +121,22 @@ fn sessions_in_memcached_and_in_plain_files_are_ended_unlisted() {
         let address = format!("127.0.0.1:{}", store.port);
         not_listed(&format!("SESSION_TYPE = 'memcached'\nSESSION_MEMCACHED = '{address}'"));
     }
+}
+
+#[test]
+fn a_session_whose_id_has_changed_is_listed_once_and_ends_under_each_id() {
+    let site = Site::new("SESSION_ROTATE_AFTER = 5\nSESSION_ROTATE_GRACE = 5");
+    let server = site.serve();
+    let visitor = server.signed_in();
+    let old = visitor.cookie.borrow().clone().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(5_100));
+    assert!(visitor.is_signed_in());
+    assert_ne!(visitor.cookie.borrow().as_deref(), Some(&*old));
+
+    let list = json(&site, &["sessions", "list"]);
+    assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(json(&site, &["sessions", "stats"])["live"], 1);
+    let handle = list[0]["handle"].as_str().unwrap();
+    assert_eq!(json(&site, &["sessions", "revoke", handle])["ended"], 1);
+    assert!(!visitor.is_signed_in() && !Browser::with_cookie(server.port, &old).is_signed_in());
 }

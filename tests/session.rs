@@ -229,6 +229,24 @@ async fn flash_messages_are_shown_once() {
 }
 
 #[rocket::async_test]
+async fn a_message_that_comes_while_two_pages_show_another_is_not_lost() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 1).await;
+    app.post("/flash/message/Saved", &cookie).await;
+    let slow = app.get("/slow_flashes", &cookie);
+    let meanwhile = async {
+        app.sleep(100).await;
+        let shown = app.get("/flashes", &cookie).await.body;
+        app.post("/flash/message/Sent", &cookie).await;
+        shown
+    };
+    let (slow, quick) = rocket::tokio::join!(slow, meanwhile);
+    assert_eq!(slow.body, quick, "both show the first");
+    let next = app.get("/flashes", &cookie).await.body;
+    assert!(next.starts_with(r#"[["message","Sent"]]"#), "{next}");
+}
+
+#[rocket::async_test]
 async fn vary_is_merged_with_what_is_there() {
     let app = App::new("").await;
     assert_eq!(app.get("/vary", "").await.vary.as_deref(), Some("Accept-Encoding, Cookie"));

@@ -53,7 +53,7 @@ async fn stored(store: &dyn Store, key: &StoreKey) -> Option<Vec<u8>> {
 }
 
 fn moved(key: &StoreKey, bytes: &[u8]) -> Replacement {
-    Replacement::Moved { key: key.clone(), bytes: bytes.to_vec(), ttl: LONG }
+    Replacement::Moved { key: key.clone(), bytes: bytes.to_vec(), ttl: LONG, forward: None }
 }
 
 /// The names of the files that cachelib would take for sessions.

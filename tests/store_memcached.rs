@@ -165,7 +165,8 @@ async fn a_session_over_the_item_limit_is_an_error_and_the_old_one_stays() {
     store.create(&key, b"x", LONG).await.unwrap();
     let large = vec![b'x'; 1 << 20];
     let change = Replacement::Bytes { bytes: large.clone(), ttl: LONG };
-    let moved = Replacement::Moved { key: self::key(), bytes: large.clone(), ttl: LONG };
+    let moved =
+        Replacement::Moved { key: self::key(), bytes: large.clone(), ttl: LONG, forward: None };
     for failure in [
         store.replace(&key, b"x", &change).await.unwrap_err(),
         store.replace(&key, b"x", &moved).await.unwrap_err(),

@@ -75,7 +75,7 @@ fn bytes(bytes: &[u8]) -> Replacement {
 }
 
 fn moved(key: &StoreKey) -> Replacement {
-    Replacement::Moved { key: key.clone(), bytes: b"moved".to_vec(), ttl: LONG }
+    Replacement::Moved { key: key.clone(), bytes: b"moved".to_vec(), ttl: LONG, forward: None }
 }
 
 #[rocket::async_test]
@@ -175,7 +175,8 @@ async fn a_document_is_flask_sessions_to_the_byte() {
         let from = self::key();
         store.delete(&key).await.unwrap();
         store.create(&from, b"x", LONG).await.unwrap();
-        let moved = Replacement::Moved { key: key.clone(), bytes: val.clone(), ttl: LONG };
+        let moved =
+            Replacement::Moved { key: key.clone(), bytes: val.clone(), ttl: LONG, forward: None };
         assert!(store.replace(&from, b"x", &moved).await.unwrap());
         written().await;
         assert_eq!(store.load(&key).await.unwrap().unwrap().bytes, val);

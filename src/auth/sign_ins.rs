@@ -121,7 +121,7 @@ pub(super) enum BeginError {
 /// When a session that was used at `seen` has ended by itself, whenever it was used before that was
 /// written.
 fn expires(seen: i64, settings: &Settings) -> i64 {
-    let lifetime = settings.record_lifetime().as_secs();
+    let lifetime = settings.longest_unused().as_secs();
     seen.saturating_add_unsigned(lifetime).saturating_add(SEEN_EVERY)
 }
 

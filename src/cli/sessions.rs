@@ -16,6 +16,7 @@ use crate::auth::{Accounts, Audit, SignInId, SignIns, account_id, sign_in_id};
 use crate::session::Map;
 use crate::session::codec::Format;
 use crate::session::store::{self, Listed, Store};
+use crate::session::{end, is_forward};
 
 const AT_ONCE: usize = 500;
 
@@ -144,6 +145,9 @@ impl Desk {
                 page.sessions.into_iter().filter(|session| seen.insert(session.key.clone()))
             {
                 let values = self.format.decode(&session.bytes).unwrap_or_default();
+                if is_forward(&values) {
+                    continue;
+                }
                 each(&session, self.owner(&values))?;
             }
             from = page.next;
@@ -264,12 +268,12 @@ async fn revoke(
         desk.accounts.sign_out(name).await?;
     }
     let mut missing: Vec<&String> = handles.iter().collect();
-    let (mut keys, mut owners) = (Vec::new(), Vec::new());
+    let (mut found, mut owners) = (Vec::new(), Vec::new());
     let mut find = |session: &Listed, owner: Owner| {
         let handle = session.key.handle();
         missing.retain(|wanted| **wanted != handle);
         if all || account.is_some() && owner.account == account || handles.contains(&handle) {
-            keys.push(session.key.clone());
+            found.push(session.clone());
             owners.push(owner);
         }
         Ok(())
@@ -283,16 +287,16 @@ async fn revoke(
     if !handles.is_empty() {
         desk.for_each(find).await?;
     }
-    let bar = terminal::progress(keys.len(), "Ending sessions");
-    for key in &keys {
-        desk.store()?.delete(key).await?;
+    let bar = terminal::progress(found.len(), "Ending sessions");
+    for Listed { key, bytes, .. } in &found {
+        end(&**desk.store()?, desk.format, key, bytes).await?;
         bar.inc(1);
     }
     bar.finish_and_clear();
     if !handles.is_empty() {
         desk.note_ended(owners).await?;
     }
-    let ended = keys.len();
+    let ended = found.len();
     terminal::done(json, &format!("{ended} sessions ended"), &json!({ "ended": ended }))?;
     match missing.as_slice() {
         [] => Ok(()),

@@ -47,6 +47,17 @@ impl Config {
             "SESSION_COOKIE_PARTITIONED" => cookie.partitioned.to_string(),
             "SESSION_PERMANENT" => sessions.permanent.to_string(),
             "PERMANENT_SESSION_LIFETIME" => seconds(sessions.lifetime),
+            "SESSION_IDLE_LIFETIME" => or(sessions.idle_lifetime.map(seconds), "(no limit)"),
+            "SESSION_ABSOLUTE_LIFETIME" => {
+                or(sessions.absolute_lifetime.map(seconds), "(no limit)")
+            }
+            "SESSION_ROTATE_AFTER" | "SESSION_ROTATE_GRACE"
+                if sessions.store == StoreSettings::Cookie =>
+            {
+                "(not used)".into()
+            }
+            "SESSION_ROTATE_AFTER" => or(sessions.rotate_after.map(seconds), "(never)"),
+            "SESSION_ROTATE_GRACE" => seconds(sessions.rotate_grace),
             "SESSION_REFRESH_EACH_REQUEST" => sessions.refresh_each_request.to_string(),
             "SESSION_EAGER" => sessions.eager.to_string(),
             "SESSION_TOUCH_INTERVAL" => seconds(sessions.touch_interval),

@@ -2,21 +2,22 @@
 
 mod cookie;
 mod migration;
+mod record;
 mod server;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rocket::http::HeaderMap;
 
-use super::data::{Change, is_empty, is_permanent};
+use super::data::{Change, is_blank, is_empty};
 use super::error::Error;
 use super::settings::Settings;
 use super::signing::SESSION_SALT;
 use super::store::Store;
-use super::token::{SessionId, StoreKey};
 use super::value::Map;
 use cookie::Cookie;
+use record::Live;
 use server::Server;
 
 /// How many expired records are swept in one go: so few that a writer waits a few milliseconds for
@@ -37,10 +38,10 @@ pub(super) enum Backend {
 pub(super) enum Stored {
     /// Nothing yet.
     New,
-    /// It came in a signed cookie.
-    Signed,
+    /// It came in a cookie that was signed at this second since 1970.
+    Signed(i64),
     /// The store holds this record, as it was read or written last.
-    Live { id: SessionId, key: StoreKey, bytes: Vec<u8>, expires_in: Option<Duration> },
+    Live(Live),
     /// Nothing any more: the session was ended while the request ran.
     Ended,
 }
@@ -108,7 +109,7 @@ impl Backend {
             Some(store) => Self::Server(Server::new(settings, store, migrate_from.map(Box::new))),
             None => {
                 let signer = settings.signer(SESSION_SALT);
-                Self::Cookie(Cookie { settings, signer })
+                Self::Cookie(Cookie { settings: Arc::new(settings), signer })
             }
         }
     }
@@ -163,7 +164,7 @@ impl Backend {
     /// [`PERMANENT`]: super::data::PERMANENT
     pub(super) fn is_empty(&self, values: &Map) -> bool {
         match self {
-            Self::Cookie(_) => values.is_empty(),
+            Self::Cookie(_) => is_blank(values),
             Self::Server(_) => is_empty(values),
         }
     }
@@ -172,9 +173,4 @@ impl Backend {
     pub(super) fn clear(&self) -> Change {
         Change::Clear { keep_permanence: matches!(self, Self::Server(_)) }
     }
-}
-
-/// When the browser is to forget the cookie; `None` for when it ends.
-fn expiry(settings: &Settings, values: &Map) -> Option<SystemTime> {
-    is_permanent(values).then(|| SystemTime::now() + settings.lifetime)
 }

@@ -1,12 +1,15 @@
 //! Copying the live sessions of one store to another, while both are in use.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use super::clock;
 use super::error::Error;
+use super::forward::{self, Target, is_forward};
 use super::settings::{Settings, StoreSettings, overlap};
 use super::store::{self, Cursor, Listed, Page, Replacement, Store};
 use super::token::{SessionId, StoreKey};
+use super::value::Map;
 
 /// How often a session is tried that others change meanwhile.
 const TRIES: usize = 8;
@@ -89,13 +92,20 @@ impl Copier {
         Ok(Self { from: place(from)?, to: place(to)?, remove })
     }
 
-    /// A part of the sessions to be copied, as [`Store::scan`] lists them; `None` when the store
-    /// cannot list.
+    /// A part of the sessions to be copied, as [`Store::scan`] lists them, without what former ids
+    /// leave behind; `None` when the store cannot list.
     ///
     /// # Errors
     /// [`Error::Store`] when the store cannot be read.
     pub async fn list(&self, from: Option<&Cursor>, limit: usize) -> Result<Option<Page>, Error> {
-        self.from.store.scan(&self.from.settings.key_prefix, from, limit).await
+        let Place { settings, store } = &self.from;
+        let mut page = store.scan(&settings.key_prefix, from, limit).await?;
+        if let Some(page) = &mut page {
+            page.sessions.retain(|listed| {
+                !settings.format.decode(&listed.bytes).is_ok_and(|values| is_forward(&values))
+            });
+        }
+        Ok(page)
     }
 
     /// Copies one session. Done again, it changes nothing.
@@ -104,15 +114,15 @@ impl Copier {
     /// [`Error::Store`] when a store fails. The session is then where it was, and perhaps in the
     /// other place as well.
     pub async fn copy(&self, session: &Listed) -> Result<Copied, Error> {
-        let Some(key) = self.key(&session.key) else { return Ok(Copied::Unreadable) };
+        let (from, to) = (&self.from.settings, &self.to.settings);
+        let Some(key) = translated(&session.key, from, to) else { return Ok(Copied::Unreadable) };
         let mut bytes = session.bytes.clone();
         for _ in 0..TRIES {
-            let Ok(values) = self.from.settings.format.decode(&bytes) else {
-                return Ok(Copied::Unreadable);
-            };
-            let Ok(record) = self.to.settings.format.encode(&values) else {
-                return Ok(Copied::Unreadable);
-            };
+            let Ok(values) = from.format.decode(&bytes) else { return Ok(Copied::Unreadable) };
+            if is_forward(&values) {
+                return self.follow(session, &values).await;
+            }
+            let Ok(record) = to.format.encode(&values) else { return Ok(Copied::Unreadable) };
             // Who makes it takes it, so that a server that moves it at the same time does not find
             // taken what it made itself.
             if !self.to.store.create(&key, &record, self.left(session)).await? {
@@ -132,6 +142,14 @@ impl Copier {
         Err(Error::Contention)
     }
 
+    /// Copies a session that has got another id since it was listed.
+    async fn follow(&self, session: &Listed, forward: &Map) -> Result<Copied, Error> {
+        let Some(Target::Key(key)) = forward::target(forward) else { return Ok(Copied::Ended) };
+        let Some(record) = self.from.store.load(&key).await? else { return Ok(Copied::Ended) };
+        let moved = Listed { key, bytes: record.bytes, expires: session.expires };
+        Box::pin(self.copy(&moved)).await
+    }
+
     /// Takes a session out where it came from, if that is wanted and it still holds `bytes`.
     async fn take(&self, session: &Listed, bytes: &[u8]) -> Result<bool, Error> {
         match self.remove {
@@ -145,18 +163,18 @@ impl Copier {
         session
             .expires
             .map_or(self.from.settings.lifetime, |at| {
-                at.duration_since(SystemTime::now()).unwrap_or_default()
+                at.duration_since(clock::now()).unwrap_or_default()
             })
             .max(Duration::from_secs(1))
     }
+}
 
-    /// The key there of a session here.
-    fn key(&self, key: &StoreKey) -> Option<StoreKey> {
-        let Place { settings: to, .. } = &self.to;
-        let rest = key.as_str().strip_prefix(&self.from.settings.key_prefix)?;
-        match self.from.settings.hash_ids {
-            true => Some(StoreKey::new(format!("{}{rest}", to.key_prefix))),
-            false => Some(SessionId::parse(rest)?.store_key(&to.key_prefix, to.hash_ids)),
-        }
+/// The key elsewhere of a session that has `key` here; `None` where it has none.
+pub(super) fn translated(key: &StoreKey, from: &Settings, to: &Settings) -> Option<StoreKey> {
+    let rest = key.as_str().strip_prefix(&from.key_prefix)?;
+    match (from.hash_ids, to.hash_ids) {
+        (true, true) => Some(StoreKey::new(format!("{}{rest}", to.key_prefix))),
+        (true, false) => None,
+        (false, hashed) => Some(SessionId::parse(rest)?.store_key(&to.key_prefix, hashed)),
     }
 }

@@ -11,6 +11,15 @@ use super::value::{Map, Value};
 pub(super) const PERMANENT: &str = "_permanent";
 /// Flask's key for flash messages.
 pub(super) const FLASHES: &str = "_flashes";
+/// The layer's key for when the session began, in seconds since 1970.
+pub(super) const CREATED: &str = "_created";
+/// The layer's key for when the session was changed last, in seconds since 1970.
+pub(super) const SAVED: &str = "_saved";
+
+/// The layer's key for when the session got the id that it has, in seconds since 1970.
+pub(super) const ROTATED: &str = "_rotated";
+
+const STAMPS: [&str; 3] = [CREATED, SAVED, ROTATED];
 
 /// Computes a key's new value from the one it has.
 pub(super) type Modifier = Arc<dyn Fn(Option<&Value>) -> Result<Value, Error> + Send + Sync>;
@@ -27,8 +36,8 @@ pub(super) enum Change {
     },
     /// Appends a category and a message to the flash messages.
     Flash(String, String),
-    /// Takes the given number of the oldest flash messages: those that were shown.
-    TakeFlashes(usize),
+    /// Takes the flash messages that were shown, the oldest first, where they are still there.
+    TakeFlashes(Vec<Value>),
 }
 
 /// Names the change and its key, never a value.
@@ -41,7 +50,7 @@ impl fmt::Debug for Change {
             Self::Remove(key) => write!(formatter, "Remove({key:?})"),
             Self::Clear { .. } => formatter.write_str("Clear"),
             Self::Flash(..) => formatter.write_str("Flash"),
-            Self::TakeFlashes(count) => write!(formatter, "TakeFlashes({count})"),
+            Self::TakeFlashes(shown) => write!(formatter, "TakeFlashes({})", shown.len()),
         }
     }
 }
@@ -68,7 +77,10 @@ impl Change {
             Self::Clear { keep_permanence: false } => *values = Map::new(),
             Self::Clear { keep_permanence: true } => {
                 let permanent = values.remove(PERMANENT).unwrap_or(Value::Bool(false));
-                *values = Map::from_iter([(Value::from(PERMANENT), permanent)]);
+                // The id stays the one it was.
+                let rotated = values.remove(ROTATED).map(|at| (Value::from(ROTATED), at));
+                let kept = [(Value::from(PERMANENT), permanent)].into_iter().chain(rotated);
+                *values = Map::from_iter(kept);
             }
             Self::Flash(category, message) => {
                 let flash = Value::Tuple(vec![category.as_str().into(), message.as_str().into()]);
@@ -79,13 +91,12 @@ impl Change {
                     }
                 }
             }
-            Self::TakeFlashes(count) => {
-                if let Some(Value::List(flashes)) = values.get_mut(FLASHES)
-                    && flashes.len() > *count
-                {
-                    flashes.drain(..count);
-                } else {
-                    values.remove(FLASHES);
+            Self::TakeFlashes(shown) => {
+                if let Some(Value::List(flashes)) = values.get_mut(FLASHES) {
+                    flashes.drain(..still_there(flashes, shown));
+                    if flashes.is_empty() {
+                        values.remove(FLASHES);
+                    }
                 }
             }
         }
@@ -93,9 +104,40 @@ impl Change {
     }
 }
 
-/// Whether the values count as no session: Flask-Session ignores [`PERMANENT`] here.
+/// How many of the messages that were shown are still the oldest of `flashes`. Messages are appended
+/// at one end and taken from the other, so those of the shown that are left are the last of them.
+fn still_there(flashes: &[Value], shown: &[Value]) -> usize {
+    // A store's record has a list where the tuple was that was put in.
+    let same = |(a, b): (&Value, &Value)| match (a, b) {
+        (Value::Tuple(a) | Value::List(a), Value::Tuple(b) | Value::List(b)) => a == b,
+        (a, b) => a == b,
+    };
+    (0..shown.len())
+        .map(|taken| &shown[taken..])
+        .find(|left| left.len() <= flashes.len() && flashes.iter().zip(*left).all(same))
+        .map_or(0, <[Value]>::len)
+}
+
+/// Whether the values count as no session in a store: Flask-Session ignores [`PERMANENT`] here, and
+/// so are the layer's own stamps.
 pub(super) fn is_empty(values: &Map) -> bool {
-    values.is_empty() || values.len() == 1 && values.contains_key(PERMANENT)
+    values.len() == stamps(values) + usize::from(values.contains_key(PERMANENT))
+}
+
+/// The same for a session in its cookie, where Flask counts [`PERMANENT`].
+pub(super) fn is_blank(values: &Map) -> bool {
+    values.len() == stamps(values)
+}
+
+fn stamps(values: &Map) -> usize {
+    STAMPS.iter().filter(|key| values.contains_key(key)).count()
+}
+
+/// Takes the stamps out, as of a session that has ended: the next one begins anew.
+pub(super) fn unstamp(values: &mut Map) {
+    for key in STAMPS {
+        values.remove(key);
+    }
 }
 
 /// Whether the session outlives the browser, by Python's truth of the stored value.
@@ -156,19 +198,33 @@ mod tests {
         Change::Clear { keep_permanence: true }.apply(&mut browser_length).unwrap();
         assert!(is_empty(&browser_length) && !is_permanent(&browser_length));
 
+        assert!(is_empty(&values(&[(CREATED, 1), (PERMANENT, 1), (SAVED, 1)])));
+        assert!(is_blank(&values(&[(CREATED, 1)])) && !is_blank(&values(&[(PERMANENT, 1)])));
+
         let mut native = values(&[(PERMANENT, 1), ("a", 1)]);
         Change::Clear { keep_permanence: false }.apply(&mut native).unwrap();
         assert!(native.is_empty());
     }
 
     #[test]
-    fn a_flash_that_came_meanwhile_is_not_taken_with_those_shown() {
-        let flash = |text: &str| Change::Flash("message".into(), text.into());
-        let mut stored = Map::new();
-        replay(&mut stored, &[flash("shown"), flash("new"), Change::TakeFlashes(1)]).unwrap();
-        let Some(Value::List(left)) = stored.get(FLASHES) else { panic!("no flashes left") };
-        assert_eq!(left, &[Value::Tuple(vec!["message".into(), "new".into()])]);
-        Change::TakeFlashes(1).apply(&mut stored).unwrap();
-        assert!(is_empty(&stored));
+    fn a_flash_is_taken_by_who_showed_it_and_no_other() {
+        let flash = |text: &str| Value::List(vec!["message".into(), text.into()]);
+        let take = |stored: &[&str], shown: &[&str]| {
+            let list = Value::List(stored.iter().map(|text| flash(text)).collect());
+            let mut stored = Map::from_iter([(Value::from(FLASHES), list)]);
+            let shown =
+                shown.iter().map(|text| Value::Tuple(vec!["message".into(), (*text).into()]));
+            Change::TakeFlashes(shown.collect()).apply(&mut stored).unwrap();
+            match stored.get(FLASHES) {
+                Some(Value::List(left)) => left.clone(),
+                _ => Vec::new(),
+            }
+        };
+        assert_eq!(take(&["a", "b"], &["a", "b"]), []);
+        assert_eq!(take(&["a", "b", "new"], &["a", "b"]), [flash("new")]);
+        assert_eq!(take(&["new"], &["a"]), [flash("new")], "another request has shown it too");
+        assert_eq!(take(&["b", "new"], &["a", "b"]), [flash("new")], "of one of them");
+        assert_eq!(take(&["a", "b"], &["b"]), [flash("a"), flash("b")]);
+        assert_eq!(take(&[], &["a"]), []);
     }
 }

@@ -1,6 +1,7 @@
 //! Points in time as text: RFC 3339 for people and programs, RFC 9110 for headers and Flask.
 
 use std::ops::RangeInclusive;
+#[cfg(feature = "app")]
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The seconds of the years 1 to 9999: Python has no other dates.
@@ -10,7 +11,8 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The system's time in whole seconds since 1970.
+/// The system's time in whole seconds since 1970, for what is not a session's.
+#[cfg(feature = "app")]
 pub fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(since).unwrap_or(i64::MAX)

@@ -35,7 +35,7 @@ impl Session {
                 _ => Vec::new(),
             };
             if let Some(Value::List(stored)) = state.values.remove(FLASHES) {
-                state.record(Change::TakeFlashes(stored.len()));
+                state.record(Change::TakeFlashes(stored));
             }
             state.flashes = Some(flashes);
         }

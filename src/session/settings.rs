@@ -6,6 +6,7 @@ mod elsewhere;
 pub(crate) mod env;
 mod filesystem;
 mod host;
+mod lifetimes;
 mod reader;
 mod stores;
 
@@ -48,6 +49,10 @@ const KEYS: &[(&str, &str)] = &[
     ("SESSION_COOKIE_PARTITIONED", "one cookie for each top-level site; implies Secure"),
     ("SESSION_PERMANENT", "whether new sessions outlive the browser"),
     ("PERMANENT_SESSION_LIFETIME", "seconds, or text such as \"31 days\""),
+    ("SESSION_IDLE_LIFETIME", "end a session that was not used for so long; unset: no such limit"),
+    ("SESSION_ABSOLUTE_LIFETIME", "end a session so long after it began, used or not"),
+    ("SESSION_ROTATE_AFTER", "give a session a new id when its id is so old; unset: never"),
+    ("SESSION_ROTATE_GRACE", "how long the old id still leads to the session"),
     ("SESSION_REFRESH_EACH_REQUEST", "restart the lifetime at each visit"),
     ("SESSION_EAGER", "open the session on every request, as Flask does"),
     ("SESSION_TOUCH_INTERVAL", "write a restarted lifetime at most this often"),
@@ -57,9 +62,6 @@ const KEYS: &[(&str, &str)] = &[
     ("SESSION_HASH_IDS", "store a hash in place of the id"),
     ("APPLICATION_ROOT", "the path the application lies under"),
 ];
-
-/// 31 days, Flask's default.
-const LIFETIME: Duration = Duration::from_secs(31 * 86_400);
 
 /// `SESSION_COOKIE_OVERSIZE`: what to do with a session that does not fit its cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,18 @@ pub struct Settings {
     /// `PERMANENT_SESSION_LIFETIME`: how long a session lives after its last change or refresh,
     /// and how long a permanent session's cookie does.
     pub lifetime: Duration,
+    /// `SESSION_IDLE_LIFETIME`: how long a session lives that is not used, if it is limited. Any
+    /// request that opens it uses it.
+    pub idle_lifetime: Option<Duration>,
+    /// `SESSION_ABSOLUTE_LIFETIME`: how long a session lives however much it is used, if that is
+    /// limited.
+    pub absolute_lifetime: Option<Duration>,
+    /// `SESSION_ROTATE_AFTER`: how old a session's id may be before the next request that opens the
+    /// session gives it a new one, if there is a limit. Always `None` where sessions live in cookies.
+    pub rotate_after: Option<Duration>,
+    /// `SESSION_ROTATE_GRACE`: how long an id that was replaced for its age still leads to the
+    /// session.
+    pub rotate_grace: Duration,
     /// `SESSION_REFRESH_EACH_REQUEST`: whether each request restarts the lifetime.
     pub refresh_each_request: bool,
     /// `SESSION_EAGER`: whether every request opens the session, as Flask does, and not only one
@@ -154,24 +168,7 @@ impl Settings {
 
     /// Reads the settings with a reader that may go on to read the application's own.
     pub(crate) fn read(reader: &mut Reader) -> Self {
-        let lifetime = reader.duration("PERMANENT_SESSION_LIFETIME").unwrap_or(LIFETIME);
-        if lifetime < Duration::from_secs(1) {
-            reader.refuse("PERMANENT_SESSION_LIFETIME", "must be one second or more");
-        } else if lifetime > Duration::from_secs(400 * 86_400) {
-            reader.refuse(
-                "PERMANENT_SESSION_LIFETIME",
-                "must be 400 days or less: browsers keep no cookie longer",
-            );
-        }
-        let refresh_each_request = reader.bool("SESSION_REFRESH_EACH_REQUEST").unwrap_or(true);
-        let sixtieth = Duration::from_secs((lifetime.as_secs() / 60).min(600));
-        let touch_interval = reader.duration("SESSION_TOUCH_INTERVAL").unwrap_or(sixtieth);
-        if touch_interval > lifetime {
-            reader.refuse(
-                "SESSION_TOUCH_INTERVAL",
-                "must be no longer than PERMANENT_SESSION_LIFETIME",
-            );
-        }
+        let lifetimes = lifetimes::read(reader);
         let id_length = reader.integer("SESSION_ID_LENGTH").unwrap_or(32);
         if !(16..=128).contains(&id_length) {
             reader.refuse("SESSION_ID_LENGTH", "must be 16 to 128 bytes; 32 is the default");
@@ -205,10 +202,15 @@ impl Settings {
             fallbacks: read_fallbacks(reader),
             cookie: cookie::read(reader),
             permanent: reader.bool("SESSION_PERMANENT").unwrap_or(permanent),
-            lifetime,
-            refresh_each_request,
+            lifetime: lifetimes.lifetime,
+            idle_lifetime: lifetimes.idle,
+            absolute_lifetime: lifetimes.absolute,
+            // A session in its cookie has no id.
+            rotate_after: lifetimes.rotate_after.filter(|_| store != StoreSettings::Cookie),
+            rotate_grace: lifetimes.rotate_grace,
+            refresh_each_request: reader.bool("SESSION_REFRESH_EACH_REQUEST").unwrap_or(true),
             eager: reader.bool("SESSION_EAGER").unwrap_or(false),
-            touch_interval,
+            touch_interval: lifetimes.touch_interval,
             migrate_from: elsewhere::read_migrate_from(reader, &store, &key_prefix),
             store,
             store_timeout: read_store_timeout(reader),
@@ -231,14 +233,6 @@ impl Settings {
         let fallbacks: Vec<_> =
             self.fallbacks.iter().map(|key| key.expose().as_bytes().to_vec()).collect();
         Signer::new(key.as_bytes(), &fallbacks, salt)
-    }
-
-    /// How long a record is to live in the store from now on.
-    pub(crate) fn record_lifetime(&self) -> Duration {
-        match self.refresh_each_request {
-            true => self.lifetime + self.touch_interval,
-            false => self.lifetime,
-        }
     }
 }
 

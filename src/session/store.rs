@@ -71,7 +71,8 @@ pub enum Replacement {
         /// Its time to live.
         ttl: Duration,
     },
-    /// The record moves to another key, in one step: at no time are both live.
+    /// The record moves to another key, in one step: at no time does a reader of either key find
+    /// both, or neither, once the new key can be known to anybody.
     Moved {
         /// The new key.
         key: StoreKey,
@@ -79,9 +80,20 @@ pub enum Replacement {
         bytes: Vec<u8>,
         /// Its time to live.
         ttl: Duration,
+        /// What is left under the old key, if anything.
+        forward: Option<Forward>,
     },
     /// Nothing: the record goes.
     Removed,
+}
+
+/// A record that a moved one leaves behind.
+#[derive(Clone)]
+pub struct Forward {
+    /// The record.
+    pub bytes: Vec<u8>,
+    /// Its time to live.
+    pub ttl: Duration,
 }
 
 /// Turns the bytes a record holds now into what replaces them. It may be called several times.
@@ -205,6 +217,33 @@ async fn update_by_replacing<S: Store + ?Sized>(
         }
     }
     Err(Error::Contention)
+}
+
+/// A move in steps, for an engine that cannot change two records at once: the new record is written
+/// where none is, then the old one ended or replaced if it still holds `expected`; if it does not,
+/// the new one is removed again.
+///
+/// Nobody knows the new key before both are done. After an error between them the old record may be
+/// gone already, so the new one has to stay; it expires.
+#[cfg(any(feature = "mongodb", feature = "redis", feature = "sqlalchemy"))]
+async fn move_in_steps<S: Store + ?Sized>(
+    store: &S,
+    (from, expected): (&StoreKey, &[u8]),
+    (to, bytes, ttl): (&StoreKey, &[u8], Duration),
+    forward: Option<&Forward>,
+) -> Result<bool, Error> {
+    if !store.create(to, bytes, ttl).await? {
+        return Ok(false);
+    }
+    let left = match forward {
+        Some(Forward { bytes, ttl }) => Replacement::Bytes { bytes: bytes.clone(), ttl: *ttl },
+        None => Replacement::Removed,
+    };
+    let moved = store.replace(from, expected, &left).await?;
+    if !moved {
+        store.replace(to, bytes, &Replacement::Removed).await?;
+    }
+    Ok(moved)
 }
 
 /// Opens the store that the settings name; `None` where sessions live in cookies. A store on the

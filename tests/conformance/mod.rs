@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dewar::session::store::{Replacement, Store};
+use dewar::session::store::{Forward, Replacement, Store};
 use dewar::session::{SessionId, StoreKey};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -30,6 +30,8 @@ where
     a_replacement_needs_the_bytes_that_are_there(&*store).await;
     a_deleted_session_is_not_written_again(&*store).await;
     a_move_is_one_step_and_takes_no_live_place(&*store).await;
+    a_move_may_leave_a_forward_behind(&*store).await;
+    moves_at_the_same_time_are_one(Arc::clone(&store)).await;
     a_removal_needs_the_bytes_that_are_there(&*store).await;
     updates_at_the_same_time_lose_nothing(Arc::clone(&store)).await;
     a_touch_prolongs_and_never_revives(&*store).await;
@@ -128,7 +130,8 @@ async fn a_deleted_session_is_not_written_again(store: &dyn Store) {
     let key = key();
     store.create(&key, b"alive", LONG).await.unwrap();
     store.delete(&key).await.unwrap();
-    let moved = Replacement::Moved { key: self::key(), bytes: b"late".to_vec(), ttl: LONG };
+    let moved =
+        Replacement::Moved { key: self::key(), bytes: b"late".to_vec(), ttl: LONG, forward: None };
     for late in [bytes(b"late"), moved] {
         assert!(!store.replace(&key, b"alive", &late).await.unwrap());
         let merge = late.clone();
@@ -144,6 +147,7 @@ async fn a_move_is_one_step_and_takes_no_live_place(store: &dyn Store) {
         key: key.clone(),
         bytes: b"moved".to_vec(),
         ttl: LONG,
+        forward: None,
     };
     store.create(&from, b"here", LONG).await.unwrap();
     store.create(&taken, b"other", LONG).await.unwrap();
@@ -156,6 +160,66 @@ async fn a_move_is_one_step_and_takes_no_live_place(store: &dyn Store) {
     assert_eq!(stored(store, &to).await.unwrap(), b"moved");
     for key in [to, taken] {
         store.delete(&key).await.unwrap();
+    }
+}
+
+fn moved_with_forward(to: &StoreKey, forward: &[u8], ttl: Duration) -> Replacement {
+    let forward = Some(Forward { bytes: forward.to_vec(), ttl });
+    Replacement::Moved { key: to.clone(), bytes: b"moved".to_vec(), ttl: LONG, forward }
+}
+
+async fn a_move_may_leave_a_forward_behind(store: &dyn Store) {
+    let (from, to, taken) = (key(), key(), key());
+    store.create(&from, b"here", LONG).await.unwrap();
+    store.create(&taken, b"other", LONG).await.unwrap();
+    let moved = |to: &StoreKey| moved_with_forward(to, b"forward", Duration::from_secs(1));
+    assert!(!store.replace(&from, b"stale", &moved(&to)).await.unwrap());
+    assert_eq!(stored(store, &to).await, None);
+    assert!(!store.replace(&from, b"here", &moved(&taken)).await.unwrap());
+    assert_eq!(stored(store, &from).await.unwrap(), b"here");
+    assert_eq!(stored(store, &taken).await.unwrap(), b"other");
+    assert!(!store.replace(&key(), b"here", &moved(&to)).await.unwrap(), "from nowhere");
+
+    let begin = Instant::now();
+    assert!(store.replace(&from, b"here", &moved(&to)).await.unwrap());
+    let left = stored(store, &from).await;
+    assert!(left.is_some_and(|left| left == b"forward") || begin.elapsed().as_secs() > 0);
+    assert_eq!(stored(store, &to).await.unwrap(), b"moved");
+    assert!(!store.replace(&from, b"here", &bytes(b"late")).await.unwrap());
+    sleep(2_100).await;
+    assert_eq!(stored(store, &from).await, None, "a forward outlives its time");
+    assert_eq!(stored(store, &to).await.unwrap(), b"moved");
+
+    // The place of a forward is one like any other.
+    assert!(store.replace(&to, b"moved", &moved_with_forward(&from, b"back", LONG)).await.unwrap());
+    assert_eq!(stored(store, &from).await.unwrap(), b"moved");
+    assert!(store.replace(&to, b"back", &Replacement::Removed).await.unwrap());
+    for key in [from, to, taken] {
+        store.delete(&key).await.unwrap();
+    }
+}
+
+async fn moves_at_the_same_time_are_one(store: Arc<dyn Store>) {
+    let from = key();
+    store.create(&from, b"here", LONG).await.unwrap();
+    let move_away = |_| {
+        let (store, from, to) = (Arc::clone(&store), from.clone(), key());
+        rocket::tokio::spawn(async move {
+            let moved = moved_with_forward(&to, to.as_str().as_bytes(), LONG);
+            (store.replace(&from, b"here", &moved).await.unwrap(), to)
+        })
+    };
+    let tasks: Vec<_> = (0..8).map(move_away).collect();
+    let mut winners = Vec::new();
+    for task in tasks {
+        let (moved, to) = task.await.unwrap();
+        assert_eq!(stored(&*store, &to).await.is_some(), moved, "a loser left something");
+        winners.extend(moved.then_some(to));
+    }
+    assert_eq!(winners.len(), 1);
+    assert_eq!(stored(&*store, &from).await.unwrap(), winners[0].as_str().as_bytes());
+    for key in [&from, &winners[0]] {
+        store.delete(key).await.unwrap();
     }
 }
 

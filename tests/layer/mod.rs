@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dewar::session::store::{Cursor, Merge, Page, Record, Replacement, SqliteStore, Store};
-use dewar::session::{Error, Session, Sessions, SetupError, StoreKey};
+use dewar::session::{Error, Map, Session, SessionId, Sessions, SetupError, StoreKey, Value};
 use dewar::sqlite::Statistics;
 use rocket::figment::Figment;
 use rocket::figment::providers::{Format, Toml};
@@ -21,6 +21,7 @@ pub struct App {
     client: Client,
     sessions: Sessions,
     pub store: Arc<Fragile>,
+    place: String,
     _dir: tempfile::TempDir,
 }
 
@@ -35,6 +36,12 @@ pub struct Answer {
 /// `name=value` of a `Set-Cookie` header.
 pub fn cookie_of(set_cookie: &str) -> String {
     set_cookie.split(';').next().unwrap().to_owned()
+}
+
+/// The key of a cookie's id.
+pub fn key_of(cookie: &str) -> StoreKey {
+    let id = SessionId::parse(cookie.split_once('=').unwrap().1).unwrap();
+    id.store_key("session:", true)
 }
 
 fn figment(settings: &str) -> Figment {
@@ -53,18 +60,52 @@ impl App {
             .mount("/", routes())
             .register("/", catchers![unavailable]);
         let client = Client::untracked(rocket).await.unwrap();
-        Self { client, sessions, store, _dir: dir }
+        Self { client, sessions, store, place: String::new(), _dir: dir }
     }
 
     /// Sessions live where the settings say; the store is there for nothing.
     pub async fn configured(settings: &str) -> Self {
+        Self::at("", settings).await
+    }
+
+    /// The same, with the settings that say where apart from the others.
+    pub async fn at(place: &str, settings: &str) -> Self {
+        let settings = &format!("{place}{settings}");
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Fragile::open(dir.path().join("unused.db")));
         let sessions = Sessions::fairing();
         let rocket =
             rocket::custom(figment(settings)).attach(sessions.clone()).mount("/", routes());
         let client = Client::untracked(rocket).await.unwrap();
-        Self { client, sessions, store, _dir: dir }
+        Self { client, sessions, store, place: place.into(), _dir: dir }
+    }
+
+    /// The store in force.
+    pub fn sessions_store(&self) -> Arc<dyn Store> {
+        self.sessions.store().unwrap().unwrap()
+    }
+
+    /// The record of a cookie's id, decoded.
+    pub async fn values(&self, cookie: &str) -> Option<Map> {
+        let record = self.sessions_store().load(&key_of(cookie)).await.unwrap()?;
+        Some(self.sessions.settings().unwrap().format.decode(&record.bytes).unwrap())
+    }
+
+    /// Makes the id of a cookie look older than it is.
+    pub async fn age(&self, cookie: &str, seconds: i128) {
+        let (store, key) = (self.sessions_store(), key_of(cookie));
+        let seen = store.load(&key).await.unwrap().unwrap().bytes;
+        let format = self.sessions.settings().unwrap().format;
+        let mut values = format.decode(&seen).unwrap();
+        let Some(Value::Int(at)) = values.get("_rotated").cloned() else { panic!("no stamp") };
+        values.insert("_rotated", Value::Int(at - seconds));
+        let (bytes, ttl) = (format.encode(&values).unwrap(), Duration::from_secs(3600));
+        assert!(store.replace(&key, &seen, &Replacement::Bytes { bytes, ttl }).await.unwrap());
+    }
+
+    /// Puts other settings in force, the place of the sessions being the same.
+    pub fn set(&self, settings: &str) {
+        self.reload(&format!("{}{settings}", self.place)).unwrap();
     }
 
     pub fn reload(&self, settings: &str) -> Result<(), SetupError> {
@@ -149,6 +190,7 @@ fn only_header(headers: &HeaderMap<'_>, name: &str) -> Option<String> {
 pub fn routes() -> Vec<Route> {
     routes![
         clear,
+        clear_and_set,
         fail,
         flash,
         flashes,
@@ -165,6 +207,8 @@ pub fn routes() -> Vec<Route> {
         save_and_clear,
         set,
         slow,
+        slow_clear,
+        slow_flashes,
         slow_regenerate,
         vary
     ]
@@ -201,6 +245,21 @@ fn fail(session: &Session, key: &str, value: i64) -> Status {
 async fn slow(session: &Session, key: &str, value: i64) -> Result<(), Error> {
     rocket::tokio::time::sleep(Duration::from_millis(400)).await;
     session.insert(key, &value)
+}
+
+#[post("/slow_clear")]
+async fn slow_clear(session: &Session) {
+    session.is_empty();
+    rocket::tokio::time::sleep(Duration::from_millis(400)).await;
+    session.clear();
+}
+
+/// Takes the messages at once, and is saved later.
+#[get("/slow_flashes")]
+async fn slow_flashes(session: &Session) -> String {
+    let shown = flashes(session);
+    rocket::tokio::time::sleep(Duration::from_millis(400)).await;
+    shown
 }
 
 #[post("/slow_regenerate/<key>/<value>")]
@@ -247,6 +306,12 @@ fn remove(session: &Session, key: &str) {
 #[post("/clear")]
 fn clear(session: &Session) {
     session.clear();
+}
+
+#[post("/clear_and_set/<key>/<value>")]
+fn clear_and_set(session: &Session, key: &str, value: i64) -> Result<(), Error> {
+    session.clear();
+    session.insert(key, &value)
 }
 
 #[post("/regenerate")]

@@ -51,7 +51,8 @@ async fn the_documented_user_may_do_all_that_is_needed() {
     let store = open(&format!("redis://dewar:password@127.0.0.1:{}/1", server.port));
     let (key, to) = (key(), key());
     let change = Replacement::Bytes { bytes: b"y".to_vec(), ttl: LONG };
-    let moved = Replacement::Moved { key: to.clone(), bytes: b"z".to_vec(), ttl: LONG };
+    let moved =
+        Replacement::Moved { key: to.clone(), bytes: b"z".to_vec(), ttl: LONG, forward: None };
     assert!(store.create(&key, b"x", LONG).await.unwrap());
     assert!(store.replace(&key, b"x", &change).await.unwrap());
     assert!(store.replace(&key, b"y", &moved).await.unwrap());

@@ -31,7 +31,8 @@ async fn it_conforms_in_a_cluster() {
     }
     for key in &keys {
         let to = crate::key();
-        let moved = Replacement::Moved { key: to.clone(), bytes: b"y".to_vec(), ttl: LONG };
+        let moved =
+            Replacement::Moved { key: to.clone(), bytes: b"y".to_vec(), ttl: LONG, forward: None };
         assert!(!store.replace(key, b"stale", &moved).await.unwrap());
         assert_eq!(store.load(&to).await.unwrap(), None, "undone");
         assert!(store.replace(key, b"x", &moved).await.unwrap());

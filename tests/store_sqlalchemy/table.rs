@@ -125,7 +125,12 @@ async fn a_row_without_expiry_is_no_session_and_makes_room_for_one() {
         assert_eq!(store.load(&lasting).await.unwrap(), None);
         assert!(!store.touch(&lasting, LONG).await.unwrap());
         assert!(store.create(&moving, b"x", LONG).await.unwrap());
-        let moved = Replacement::Moved { key: lasting.clone(), bytes: b"y".to_vec(), ttl: LONG };
+        let moved = Replacement::Moved {
+            key: lasting.clone(),
+            bytes: b"y".to_vec(),
+            ttl: LONG,
+            forward: None,
+        };
         assert!(store.replace(&moving, b"x", &moved).await.unwrap());
         assert_eq!(store.load(&lasting).await.unwrap().unwrap().bytes, b"y");
     }

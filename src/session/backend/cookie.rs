@@ -1,23 +1,26 @@
 //! Sessions in the visitors' own cookies, signed: Flask's native session.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rocket::http::HeaderMap;
 
-use super::{CookieChange, Opened, Plan, Settled, Stored, expiry};
+use super::{CookieChange, Opened, Plan, Settled, Stored};
+use crate::session::clock;
 use crate::session::codec::tagged;
 use crate::session::cookie::{self, Sent};
-use crate::session::data::is_permanent;
-use crate::session::date::unix_now;
+use crate::session::data::{is_blank, is_permanent, unstamp};
 use crate::session::error::Error;
 use crate::session::request_id::request_id;
 use crate::session::settings::{Oversize, Settings};
-use crate::session::signing::{self, Rejected, Signer};
+use crate::session::signing::{self, Rejected, Signer, Verified};
 use crate::session::value::Map;
 
 /// The keys and the settings for them. Nothing is stored, so nothing can be ended either: a copy
 /// of a cookie is good until its time is over.
 #[derive(Debug)]
 pub struct Cookie {
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     pub signer: Signer,
 }
 
@@ -28,9 +31,9 @@ impl Cookie {
             return Opened::new(Stored::New, Map::new());
         };
         let request_id = request_id(headers);
-        let max_age = i64::try_from(self.settings.lifetime.as_secs()).unwrap_or(i64::MAX);
-        let payload = match signing::verify(&value, &self.signer, unix_now(), max_age) {
-            Ok(verified) => verified.payload,
+        let verified = match signing::verify(&value, &self.signer, clock::seconds(), self.max_age())
+        {
+            Ok(verified) => verified,
             Err(error) => {
                 if error == Rejected::Unreadable {
                     log::warn!(request_id; "a session cookie is not taken: {error}");
@@ -38,9 +41,19 @@ impl Cookie {
                 return Opened::new(Stored::New, Map::new());
             }
         };
+        let Verified { payload, timestamp, .. } = verified;
         let text = String::from_utf8(payload).map_err(|error| error.to_string());
         match text.and_then(|text| tagged::decode(&text).map_err(|error| error.to_string())) {
-            Ok(values) => Opened::new(Stored::Signed, values),
+            Ok(mut values) => {
+                // Without a stamp it began at the latest when it was signed, however often it comes.
+                if !is_blank(&values) {
+                    self.settings.stamp(&mut values, seconds(timestamp), false);
+                }
+                match self.settings.is_over(&values, clock::since_epoch()) {
+                    true => Opened::new(Stored::New, Map::new()),
+                    false => Opened::new(Stored::Signed(timestamp), values),
+                }
+            }
             Err(error) => {
                 log::warn!(request_id; "a session cookie is rightly signed, but unreadable: {error}");
                 Opened::new(Stored::New, Map::new())
@@ -48,28 +61,55 @@ impl Cookie {
         }
     }
 
-    /// Flask's table: changed and empty, removed; changed, or permanent and to be refreshed, set;
-    /// else kept.
-    pub fn commit(&self, plan: Plan) -> Result<Settled, Error> {
-        let Plan { stored, values, modified, request_id, .. } = plan;
-        let refreshed = is_permanent(&values) && self.settings.refresh_each_request;
-        let cookie = match (values.is_empty(), modified || refreshed) {
-            (true, true) => CookieChange::Remove,
-            (true, false) | (false, false) => CookieChange::Keep,
-            (false, true) => self.set(&values, request_id.as_deref())?,
+    /// How old a cookie may be, in seconds. One that is sent again before its lifetime is restarted
+    /// has a stamp for that.
+    fn max_age(&self) -> i64 {
+        let Settings { lifetime, touch_interval, .. } = *self.settings;
+        let idle = self.settings.idle_lifetime.map(|idle| idle + touch_interval);
+        let age = match self.settings.keeps_saved() {
+            true => idle.unwrap_or(lifetime),
+            false => idle.map_or(lifetime, |idle| idle.min(lifetime)),
         };
-        let stored = match cookie {
-            CookieChange::Keep => stored,
-            CookieChange::Remove => Stored::New,
-            CookieChange::Set(..) => Stored::Signed,
-        };
-        Ok(Settled { stored, values, cookie })
+        i64::try_from(age.as_secs()).unwrap_or(i64::MAX)
     }
 
-    fn set(&self, values: &Map, request_id: Option<&str>) -> Result<CookieChange, Error> {
-        let payload = tagged::encode(values)?;
-        let value = signing::sign(payload.as_bytes(), &self.signer, unix_now());
-        let expires = expiry(&self.settings, values);
+    /// Whether the cookie is old enough to be sent again for its idle lifetime alone.
+    fn is_idle_due(&self, stored: &Stored) -> bool {
+        let Stored::Signed(at) = stored else { return false };
+        let age = clock::since_epoch().saturating_sub(seconds(*at));
+        self.settings.idle_lifetime.is_some() && age >= self.settings.touch_interval
+    }
+
+    /// Flask's table: changed and empty, removed; changed, or to be refreshed, set; else kept.
+    /// Permanent ones are refreshed each time if so set, and all where there is an idle lifetime.
+    pub fn commit(&self, plan: Plan) -> Result<Settled, Error> {
+        let Plan { stored, mut values, modified, request_id, .. } = plan;
+        let refreshed = is_permanent(&values) && self.settings.refresh_each_request;
+        let refreshed = refreshed || self.is_idle_due(&stored);
+        Ok(match (is_blank(&values), modified) {
+            (true, true) => {
+                unstamp(&mut values);
+                Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
+            }
+            (false, modified) if modified || refreshed => {
+                self.set(values, modified, request_id.as_deref())?
+            }
+            _ => Settled { stored, values, cookie: CookieChange::Keep },
+        })
+    }
+
+    fn set(
+        &self,
+        mut values: Map,
+        modified: bool,
+        request_id: Option<&str>,
+    ) -> Result<Settled, Error> {
+        let now = clock::since_epoch();
+        self.settings.stamp(&mut values, now, modified);
+        let payload = tagged::encode(&values)?;
+        let timestamp = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let value = signing::sign(payload.as_bytes(), &self.signer, timestamp);
+        let expires = self.settings.cookie_expiry(&values, now);
         let length = self.settings.cookie.set(&value, expires).len();
         let limit = self.settings.max_cookie_size;
         if limit > 0 && length > limit {
@@ -81,6 +121,12 @@ impl Cookie {
                 ),
             }
         }
-        Ok(CookieChange::Set(value, expires))
+        let cookie = CookieChange::Set(value, expires);
+        Ok(Settled { stored: Stored::Signed(timestamp), values, cookie })
     }
+}
+
+/// A cookie's time since 1970.
+fn seconds(timestamp: i64) -> Duration {
+    Duration::from_secs(u64::try_from(timestamp).unwrap_or(0))
 }

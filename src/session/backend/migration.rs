@@ -4,7 +4,10 @@ use rocket::http::HeaderMap;
 
 use super::server::Server;
 use super::{Backend, Opened, Stored};
+use crate::session::clock;
 use crate::session::codec::EncodeError;
+use crate::session::copy::translated;
+use crate::session::data::ROTATED;
 use crate::session::error::Error;
 use crate::session::request_id::request_id;
 use crate::session::store::Replacement;
@@ -28,33 +31,47 @@ impl Server {
         for _ in 0..MOVE_TRIES {
             // Boxed, as a future cannot hold itself.
             let Opened { stored, values, .. } = Box::pin(from.open(headers)).await?;
-            let (id, old_key, old_bytes, expires_in) =
+            let live =
                 match stored {
                     // A cookie is no record: this one gets an id with the answer.
-                    Stored::Signed => {
+                    Stored::Signed(_) => {
                         let values = without_markup(values);
                         let fits = self.settings.format.encode(&values);
                         return Ok(self
                             .fitting(fits, "a signed cookie", headers)
                             .map(|_| Opened { stored: Stored::New, values, moved: true }));
                     }
-                    Stored::Live { id, key, bytes, expires_in } => (id, key, bytes, expires_in),
+                    Stored::Live(live) => live,
                     Stored::New | Stored::Ended => return Ok(None),
                 };
             let Some(old_store) = from.store() else { return Ok(None) };
-            let key = self.key(&id);
-            let encoded = self.settings.format.encode(&without_markup(values));
+            let mut values = without_markup(values);
+            let key = match live.former {
+                false => self.key(&live.id),
+                // Its present id is nobody's here yet, so that it gets one with the answer.
+                true => {
+                    values.remove(ROTATED);
+                    match translated(&live.key, from.settings(), &self.settings) {
+                        Some(key) => key,
+                        None => return Ok(None),
+                    }
+                }
+            };
+            let ttl = self.settings.record_lifetime(&values, clock::since_epoch());
+            let ttl = live.expires_in.map_or(ttl, |left| left.min(ttl));
+            let encoded = self.settings.format.encode(&values);
             let Some(bytes) =
-                self.fitting(encoded, &format!("session {}", old_key.handle()), headers)
+                self.fitting(encoded, &format!("session {}", live.key.handle()), headers)
             else {
                 return Ok(None);
             };
-            let ttl = expires_in.unwrap_or_else(|| self.settings.record_lifetime());
             let made = self.store.create(&key, &bytes, ttl).await?;
-            if made && !old_store.replace(&old_key, &old_bytes, &Replacement::Removed).await? {
+            if made && !old_store.replace(&live.key, &live.bytes, &Replacement::Removed).await? {
                 self.store.delete(&key).await?;
-            } else if let Some((stored, values)) = self.load(id, request_id(headers)).await? {
-                return Ok(Some(Opened { stored, values, moved: true }));
+            } else if let Some((live, values)) =
+                self.load_at(&live.id, key, live.former, request_id(headers)).await?
+            {
+                return Ok(Some(Opened { stored: Stored::Live(live), values, moved: true }));
             }
         }
         Ok(None)

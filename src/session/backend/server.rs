@@ -1,26 +1,28 @@
 //! Sessions in a store: the cookie holds an id.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use rocket::http::HeaderMap;
 
-use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored, expiry};
+use super::record::{Fresh, Kept, Live, Write};
+use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored};
+use crate::session::clock;
 use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
-use crate::session::data::{Change, PERMANENT, is_empty, is_permanent, replay};
+use crate::session::data::{Change, PERMANENT, ROTATED, is_empty, is_permanent, unstamp};
 use crate::session::error::Error;
+use crate::session::forward::{self, Target};
 use crate::session::request_id::request_id;
 use crate::session::settings::Settings;
 use crate::session::signing::{ID_SALT, Signer};
-use crate::session::store::{Merge, Replacement, Store};
+use crate::session::store::Store;
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
 
 /// A store and the settings for it.
 #[derive(Debug)]
 pub struct Server {
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     pub store: Arc<dyn Store>,
     /// Where sessions are that the store does not know yet.
     pub migrate_from: Option<Box<Backend>>,
@@ -36,7 +38,7 @@ impl Server {
         migrate_from: Option<Box<Backend>>,
     ) -> Self {
         let signer = settings.use_signer.then(|| settings.signer(ID_SALT));
-        Self { settings, store, migrate_from, signer }
+        Self { settings: Arc::new(settings), store, migrate_from, signer }
     }
 
     /// The session that the request's cookie names, or a new one with what a new one holds.
@@ -47,9 +49,9 @@ impl Server {
         };
         self.sweep_by_chance();
         if let Some(id) = id
-            && let Some((stored, values)) = self.load(id, request_id(headers)).await?
+            && let Some((live, values)) = self.load(id, request_id(headers)).await?
         {
-            return Ok(Opened::new(stored, values));
+            return Ok(Opened::new(Stored::Live(live), values));
         }
         if let Some(from) = &self.migrate_from
             && let Some(moved) = self.move_from(from, headers).await?
@@ -59,17 +61,41 @@ impl Server {
         Ok(Opened::new(Stored::New, self.new_values()))
     }
 
+    /// The session of an id, or that a former id of it leads to.
     pub(super) async fn load(
         &self,
         id: SessionId,
         request_id: Option<&str>,
-    ) -> Result<Option<(Stored, Map)>, Error> {
-        let key = self.key(&id);
+    ) -> Result<Option<(Live, Map)>, Error> {
+        let (mut key, mut former) = (self.key(&id), false);
+        for _ in 0..=forward::AT_MOST {
+            let found = self.load_at(&id, key, former, request_id).await?;
+            let Some((live, values)) = found else { return Ok(None) };
+            match forward::target(&values) {
+                None => return Ok(Some((live, values))),
+                Some(Target::Key(to)) if to.as_str().starts_with(&self.settings.key_prefix) => {
+                    (key, former) = (to, true);
+                }
+                Some(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a key holds, if that is live and can be read.
+    pub(super) async fn load_at(
+        &self,
+        id: &SessionId,
+        key: StoreKey,
+        former: bool,
+        request_id: Option<&str>,
+    ) -> Result<Option<(Live, Map)>, Error> {
         let Some(record) = self.store.load(&key).await? else { return Ok(None) };
         match self.settings.format.decode(&record.bytes) {
+            Ok(values) if self.settings.is_over(&values, clock::since_epoch()) => {}
             Ok(values) => {
                 let (bytes, expires_in) = (record.bytes, record.expires_in);
-                return Ok(Some((Stored::Live { id, key, bytes, expires_in }, values)));
+                return Ok(Some((Live { id: id.clone(), key, bytes, expires_in, former }, values)));
             }
             Err(DecodeError::Null) => {}
             Err(error) => {
@@ -113,17 +139,19 @@ impl Server {
         id.store_key(&self.settings.key_prefix, self.settings.hash_ids)
     }
 
-    /// The cookie of a session that was written or refreshed.
-    fn cookie(&self, id: &SessionId, values: &Map, modified: bool) -> CookieChange {
+    /// The cookie of a session that was written or refreshed, for a request that came with the id
+    /// `old`. There is none for a former id: another answer has brought the new one.
+    fn cookie(&self, live: &Live, old: &SessionId, values: &Map, modified: bool) -> CookieChange {
         let refreshed = is_permanent(values) && self.settings.refresh_each_request;
-        if !modified && !refreshed {
+        let wanted = live.id != *old || modified || refreshed;
+        if live.former || !wanted {
             return CookieChange::Keep;
         }
         let value = match &self.signer {
-            Some(signer) => signer.sign(id.expose()),
-            None => id.expose().to_owned(),
+            Some(signer) => signer.sign(live.id.expose()),
+            None => live.id.expose().to_owned(),
         };
-        CookieChange::Set(value, expiry(&self.settings, values))
+        CookieChange::Set(value, self.settings.cookie_expiry(values, clock::since_epoch()))
     }
 
     /// Does what the request wants, once. On an error the stored session is as it was.
@@ -138,121 +166,77 @@ impl Server {
             return self.refresh(plan, false).await;
         }
         match &plan.stored {
-            Stored::Ended | Stored::Signed => Err(Error::Ended),
+            Stored::Ended | Stored::Signed(_) => Err(Error::Ended),
             Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
             // Without a cookie nobody would find the record.
             Stored::New if !modified && !is_permanent(&plan.values) => {
                 self.refresh(plan, false).await
             }
             Stored::New => self.create(plan.values, modified).await,
-            Stored::Live { id, key, bytes, .. } => {
+            Stored::Live(live) => {
                 let cleared =
                     plan.changes.iter().any(|change| matches!(change, Change::Clear { .. }));
                 if is_empty(&plan.values) && (cleared || plan.changes.is_empty()) {
-                    self.forget(id).await?;
-                    self.store.delete(key).await?;
+                    self.end(live).await?;
                     return Ok(self.emptied(plan.values));
                 }
                 let fresh = match plan.regenerate {
-                    true => Some(SessionId::generate(self.settings.id_length)?),
-                    false => None,
+                    true => Fresh::Regenerated(SessionId::generate(self.settings.id_length)?),
+                    false => self.rotation(live, &plan.values)?,
                 };
                 // What was set to what it was is not written, if nobody has changed it meanwhile.
-                if fresh.is_none()
-                    && self.settings.format.encode(&plan.values)? == *bytes
-                    && (plan.changes.is_empty() || self.holds(key, bytes).await?)
+                let values = self.settings.stamped(&plan.values, clock::since_epoch(), modified);
+                if matches!(fresh, Fresh::No)
+                    && self.settings.format.encode(&values)? == *live.bytes
+                    && (plan.changes.is_empty() || self.holds(live).await?)
                 {
                     return self.refresh(plan, modified).await;
                 }
-                if fresh.is_some() {
-                    self.forget(id).await?;
+                if plan.regenerate {
+                    self.forget(&live.id).await?;
                 }
-                let changes = plan.changes.into();
-                let now = fresh.clone().unwrap_or_else(|| id.clone());
-                match self.update(key, bytes, fresh.as_ref(), changes, plan.request_id).await? {
-                    Some((values, _)) if is_empty(&values) => Ok(self.emptied(values)),
-                    Some((values, bytes)) => Ok(self.settled(now, values, bytes, modified)),
+                let (changes, request_id) = (plan.changes.into(), plan.request_id);
+                let write = Write { changes, modified, fresh, request_id };
+                match self.update(live, write).await? {
+                    Some((_, values)) if is_empty(&values) => Ok(self.emptied(values)),
+                    Some((now, values)) => {
+                        let cookie = self.cookie(&now, &live.id, &values, modified);
+                        Ok(Settled { stored: Stored::Live(now), values, cookie })
+                    }
                     // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
                     // so its end does not stop the new one.
-                    None if cleared && fresh.is_some() => self.create(plan.values, true).await,
+                    None if cleared && plan.regenerate => self.create(plan.values, true).await,
                     None => Err(Error::Ended),
                 }
             }
         }
     }
 
-    async fn holds(&self, key: &StoreKey, bytes: &[u8]) -> Result<bool, Error> {
-        Ok(self.store.load(key).await?.is_some_and(|record| record.bytes == bytes))
+    async fn holds(&self, live: &Live) -> Result<bool, Error> {
+        Ok(self.store.load(&live.key).await?.is_some_and(|record| record.bytes == live.bytes))
     }
 
-    fn emptied(&self, values: Map) -> Settled {
+    fn emptied(&self, mut values: Map) -> Settled {
+        unstamp(&mut values);
         Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
     }
 
-    fn settled(&self, id: SessionId, values: Map, bytes: Vec<u8>, modified: bool) -> Settled {
-        let cookie = self.cookie(&id, &values, modified);
-        let expires_in = Some(self.settings.record_lifetime());
-        let stored = Stored::Live { key: self.key(&id), id, bytes, expires_in };
-        Settled { stored, values, cookie }
-    }
-
-    async fn create(&self, values: Map, modified: bool) -> Result<Settled, Error> {
+    async fn create(&self, mut values: Map, modified: bool) -> Result<Settled, Error> {
+        let now = clock::since_epoch();
+        values.remove(ROTATED);
+        self.settings.stamp(&mut values, now, true);
+        let ttl = self.settings.record_lifetime(&values, now);
         let bytes = self.settings.format.encode(&values)?;
         for _ in 0..4 {
             let id = SessionId::generate(self.settings.id_length)?;
-            let ttl = self.settings.record_lifetime();
-            if self.store.create(&self.key(&id), &bytes, ttl).await? {
-                return Ok(self.settled(id, values, bytes, modified));
+            let key = self.key(&id);
+            if self.store.create(&key, &bytes, ttl).await? {
+                let live = Live { id, key, bytes, expires_in: Some(ttl), former: false };
+                let cookie = self.cookie(&live, &live.id, &values, modified);
+                return Ok(Settled { stored: Stored::Live(live), values, cookie });
             }
         }
         Err(Error::Random("four fresh session ids were taken already".into()))
-    }
-
-    /// Replays `changes` on whatever the record holds, moving it to `fresh` if given. Answers what
-    /// the record holds now, or `None` when there is none.
-    async fn update(
-        &self,
-        key: &StoreKey,
-        bytes: &[u8],
-        fresh: Option<&SessionId>,
-        changes: Arc<[Change]>,
-        request_id: Option<Arc<str>>,
-    ) -> Result<Option<(Map, Vec<u8>)>, Error> {
-        let merged = Arc::new(Mutex::new((Map::new(), Vec::new())));
-        let result = Arc::clone(&merged);
-        let (from, to) = (key.clone(), fresh.map(|id| self.key(id)));
-        let ttl = self.settings.record_lifetime();
-        let format = self.settings.format;
-        let merge: Merge = Arc::new(move |current| {
-            // What it holds now is no session here. Another application may read it.
-            let mut values = format.decode(current).map_err(|error| {
-                let handle = from.handle();
-                log::warn!(
-                    request_id = request_id.as_deref();
-                    "session {handle} has become unreadable and is left alone: {error}"
-                );
-                Error::Ended
-            })?;
-            replay(&mut values, &changes)?;
-            let replacement = match (is_empty(&values), &to) {
-                (true, _) => Replacement::Removed,
-                (false, None) => Replacement::Bytes { bytes: format.encode(&values)?, ttl },
-                (false, Some(key)) => {
-                    Replacement::Moved { key: key.clone(), bytes: format.encode(&values)?, ttl }
-                }
-            };
-            let bytes = match &replacement {
-                Replacement::Bytes { bytes, .. } | Replacement::Moved { bytes, .. } => {
-                    bytes.clone()
-                }
-                Replacement::Removed => Vec::new(),
-            };
-            *result.lock().unwrap_or_else(PoisonError::into_inner) = (values, bytes);
-            Ok(replacement)
-        });
-        let written = self.store.update(key, bytes, merge).await?;
-        let mut merged = merged.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(written.then(|| std::mem::take(&mut *merged)))
     }
 
     /// Restarts the lifetime of a session whose record stays as it is. Where nothing was to be
@@ -260,32 +244,26 @@ impl Server {
     async fn refresh(&self, plan: Plan, modified: bool) -> Result<Settled, Error> {
         let Plan { mut stored, values, request_id, .. } = plan;
         let mut cookie = CookieChange::Keep;
-        if let Stored::Live { id, key, expires_in, .. } = &mut stored
-            && (modified || self.settings.refresh_each_request && !is_empty(&values))
-        {
-            let ttl = self.settings.record_lifetime();
-            let due = expires_in.is_none_or(|left| {
-                left < self.settings.lifetime || left > ttl + Duration::from_secs(1)
-            });
-            let alive = match due {
-                false => Ok(true),
-                true => self.store.touch(key, ttl).await,
-            };
-            match alive {
-                Ok(true) => {
-                    cookie = self.cookie(id, &values, modified);
-                    if due {
-                        *expires_in = Some(ttl);
-                    }
-                }
-                Ok(false) if modified => return Err(Error::Ended),
-                Ok(false) => stored = Stored::Ended,
-                Err(error) if modified => return Err(error),
-                Err(error) => log::error!(
-                    request_id = request_id.as_deref();
-                    "{error}; the page is served, its refresh is not"
-                ),
+        let live = match &mut stored {
+            Stored::Live(live) if modified || !is_empty(&values) => live,
+            _ => return Ok(Settled { stored, values, cookie }),
+        };
+        match self.keep(live, &values, modified, request_id.clone()).await {
+            Ok(Kept::For(left)) => {
+                live.expires_in = left;
+                cookie = self.cookie(live, &live.id, &values, modified);
             }
+            Ok(Kept::Changed(now, values)) => {
+                let cookie = self.cookie(&now, &live.id, &values, modified);
+                return Ok(Settled { stored: Stored::Live(now), values, cookie });
+            }
+            Ok(Kept::Gone) | Err(Error::Ended) if modified => return Err(Error::Ended),
+            Ok(Kept::Gone) | Err(Error::Ended) => stored = Stored::Ended,
+            Err(error) if modified => return Err(error),
+            Err(error) => log::error!(
+                request_id = request_id.as_deref();
+                "{error}; the page is served, its refresh is not"
+            ),
         }
         Ok(Settled { stored, values, cookie })
     }

@@ -38,7 +38,20 @@ fn the_cookie_path_falls_back_to_the_application_root() {
 fn a_short_lifetime_is_touched_at_each_request() {
     let settings = read("PERMANENT_SESSION_LIFETIME = 2").unwrap();
     assert_eq!(settings.touch_interval, Duration::ZERO);
-    assert_eq!(settings.record_lifetime(), Duration::from_secs(2));
+    let idle = read("SESSION_IDLE_LIFETIME = 30").unwrap();
+    assert_eq!(idle.touch_interval, Duration::ZERO);
+    let idle = read("SESSION_IDLE_LIFETIME = '30 minutes'").unwrap();
+    assert_eq!(idle.touch_interval, Duration::from_secs(30));
+}
+
+#[test]
+fn an_old_id_has_half_a_minute_of_grace_or_as_long_as_ids_live() {
+    let grace = |toml: &str| read(toml).unwrap().rotate_grace.as_secs();
+    assert_eq!(grace("SESSION_ROTATE_AFTER = '15 minutes'"), 30);
+    assert_eq!(grace("SESSION_ROTATE_AFTER = 5"), 5);
+    assert_eq!(grace("SESSION_ROTATE_AFTER = 600\nSESSION_ROTATE_GRACE = 300"), 300);
+    let cookies = "SESSION_TYPE = 'cookie'\nSECRET_KEY = 'a key of the tests'\n";
+    assert_eq!(read(&format!("{cookies}SESSION_ROTATE_AFTER = 5")).unwrap().rotate_after, None);
 }
 
 #[test]
@@ -57,6 +70,22 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
         ("PERMANENT_SESSION_LIFETIME = 'for ever'", "PERMANENT_SESSION_LIFETIME"),
         ("SESSION_ID_LENGTH = 8", "SESSION_ID_LENGTH"),
         ("SESSION_TOUCH_INTERVAL = '5000 days'", "SESSION_TOUCH_INTERVAL"),
+        ("SESSION_TOUCH_INTERVAL = 60\nSESSION_IDLE_LIFETIME = 30", "than SESSION_IDLE_LIFETIME"),
+        ("SESSION_IDLE_LIFETIME = 0", "SESSION_IDLE_LIFETIME must be one second"),
+        ("SESSION_IDLE_LIFETIME = '32 days'", "than PERMANENT_SESSION_LIFETIME"),
+        (
+            "SESSION_IDLE_LIFETIME = 3601\nSESSION_ABSOLUTE_LIFETIME = 3600",
+            "than SESSION_ABSOLUTE_LIFETIME",
+        ),
+        ("SESSION_ABSOLUTE_LIFETIME = 0.5", "SESSION_ABSOLUTE_LIFETIME must be one second"),
+        ("SESSION_ABSOLUTE_LIFETIME = '4000 days'", "SESSION_ABSOLUTE_LIFETIME must be ten years"),
+        ("SESSION_ROTATE_AFTER = 0", "SESSION_ROTATE_AFTER must be one second"),
+        (
+            "SESSION_ROTATE_AFTER = 3600\nSESSION_ABSOLUTE_LIFETIME = 3600",
+            "shorter than SESSION_ABSOLUTE_LIFETIME",
+        ),
+        ("SESSION_ROTATE_GRACE = 0", "SESSION_ROTATE_GRACE must be one second"),
+        ("SESSION_ROTATE_GRACE = 30\nSESSION_ROTATE_AFTER = 20", "than SESSION_ROTATE_AFTER"),
         ("SESSION_TYPE = 'punchcards'", "SESSION_TYPE"),
         ("SECRET_KEY = 12", "SECRET_KEY"),
         ("SESSION_TYPE = 'cookie'", "SECRET_KEY is missing"),

@@ -34,7 +34,9 @@ const TURNS: usize = 64;
 /// lock. What a write replaces is compared under an advisory lock (`flock`) on one file of the
 /// directory, so that threads and processes that use this store lose nothing of each other's.
 /// A move to another key is one `rename`, and a second one gives the file its new content; a
-/// crash between them leaves the old content under the new key.
+/// crash between them leaves the old content under the new key. A move that leaves something behind
+/// writes the new file first; a crash then leaves the old one as it was, and a new one that nobody
+/// knows.
 ///
 /// A real Flask-Session may use the directory at the same time. Its writes are whole files too, so
 /// that neither reads half of one, but it takes no lock and looks at nothing before it writes: a

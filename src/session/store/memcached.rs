@@ -8,7 +8,7 @@ mod ring;
 
 use std::time::Duration;
 
-use super::{Cursor, Page, Record, Replacement, Store};
+use super::{Cursor, Forward, Page, Record, Replacement, Store};
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use connection::{Item, Stored};
@@ -28,8 +28,8 @@ const MAX_KEY: usize = 250;
 ///
 /// At most 16 connections go to each server; a request has one for itself while it talks, and a
 /// connection whose talk was cut short is closed. A conditional write compares what `gets` brought
-/// and writes with `cas`. A move writes the new item where none is, then ends the old one with
-/// `cas`; if that was changed meanwhile, the new one is removed again, and its key was told to
+/// and writes with `cas`. A move writes the new item where none is, then ends or replaces the old one
+/// with `cas`; if that was changed meanwhile, the new one is removed again, and its key was told to
 /// nobody.
 #[derive(Debug)]
 pub struct MemcachedStore {
@@ -129,16 +129,21 @@ impl MemcachedStore {
                 self.cas(key, unique, bytes, exptime::of(*ttl)).await
             }
             Replacement::Removed => self.cas(key, unique, b"", exptime::PAST).await,
-            Replacement::Moved { key: to, bytes, ttl } if to == key => {
+            Replacement::Moved { key: to, bytes, ttl, .. } if to == key => {
                 self.cas(key, unique, bytes, exptime::of(*ttl)).await
             }
-            Replacement::Moved { key: to, bytes, ttl } => {
+            Replacement::Moved { key: to, bytes, ttl, forward } => {
                 if !self.add(to, bytes, *ttl).await? {
                     return Ok(false);
                 }
                 // After an error here the old item may be gone, so the new one has to stay. Its
                 // key is nobody's, and it expires.
-                let moved = self.cas(key, unique, b"", exptime::PAST).await?;
+                let moved = match forward {
+                    Some(Forward { bytes, ttl }) => {
+                        self.cas(key, unique, bytes, exptime::of(*ttl)).await?
+                    }
+                    None => self.cas(key, unique, b"", exptime::PAST).await?,
+                };
                 if !moved {
                     self.delete(to).await?;
                 }

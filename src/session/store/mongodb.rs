@@ -12,7 +12,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use rocket::futures::TryStreamExt;
 
-use super::{Cursor, Listed, Page, Record, Replacement, Store};
+use super::{Cursor, Listed, Page, Record, Replacement, Store, move_in_steps};
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use commands::{absent_or_expired_is_written, expired, is_live, kept_for, live, replaced, with_id};
@@ -25,7 +25,7 @@ use error::Failure;
 ///
 /// A write is acknowledged when a majority of the replica set has it in its journal. Every
 /// conditional write is one update of one document, whose filter holds the condition, so MongoDB
-/// itself decides it. When a record expires is set and told by the server's clock; its TTL monitor
+/// itself decides it. A move that leaves something under the old key takes two. When a record expires is set and told by the server's clock; its TTL monitor
 /// removes the document within about a minute, and until then it counts as absent.
 ///
 /// The driver may send a write again after a failure of the network, to a replica set alone and
@@ -151,7 +151,12 @@ impl Store for MongodbStore {
         let mut seen = live(key);
         seen.insert("val", commands::binary(expected));
         let replaced = match replacement {
-            Replacement::Moved { key: to, bytes, ttl } if to != key => {
+            // No update changes two documents at once.
+            Replacement::Moved { key: to, bytes, ttl, forward: Some(forward) } if to != key => {
+                let new = (to, &**bytes, *ttl);
+                return move_in_steps(self, (key, expected), new, Some(forward)).await;
+            }
+            Replacement::Moved { key: to, bytes, ttl, forward: None } if to != key => {
                 self.move_to(seen, to, bytes, *ttl).await
             }
             Replacement::Bytes { bytes, ttl } | Replacement::Moved { bytes, ttl, .. } => {

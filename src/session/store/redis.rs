@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use redis::{Value, pipe};
 
-use super::{Cursor, Page, Record, Replacement, Store};
+use super::{Cursor, Forward, Page, Record, Replacement, Store, move_in_steps};
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use error::{Failure, integer, unexpected};
@@ -33,9 +33,9 @@ use url::Target;
 ///
 /// Conditional writes are scripts, which Redis runs one at a time. In a Cluster a move to another
 /// key takes two steps, as the keys may live on different servers: the new record is written where
-/// none is, then the old one removed if it still holds what is expected; if it does not, the new
-/// one is removed again. The new key is told to nobody before both are done, and a failure between
-/// them leaves the old record, or, where the answer was lost, what was written.
+/// none is, then the old one removed or replaced if it still holds what is expected; if it does not,
+/// the new one is removed again. The new key is told to nobody before both are done, and a failure
+/// between them leaves the old record, or, where the answer was lost, what was written.
 #[derive(Debug)]
 pub struct RedisStore {
     servers: Servers,
@@ -89,16 +89,18 @@ impl RedisStore {
         match replacement {
             Replacement::Bytes { bytes, ttl } => self.put(key, expected, bytes, *ttl).await,
             Replacement::Removed => self.run(&REMOVE, key, &[], &[expected]).await,
-            Replacement::Moved { key: to, bytes, ttl } if to == key => {
+            Replacement::Moved { key: to, bytes, ttl, .. } if to == key => {
                 self.put(key, expected, bytes, *ttl).await
             }
-            Replacement::Moved { key: to, bytes, ttl } => match self.servers {
-                Servers::Cluster(_) => self.move_in_steps(key, expected, to, bytes, *ttl).await,
-                Servers::One(_) => {
-                    let ttl = milliseconds(*ttl).to_string();
-                    self.run(&MOVE, key, &[to], &[expected, bytes, ttl.as_bytes()]).await
-                }
-            },
+            Replacement::Moved { key: to, bytes, ttl, forward } => {
+                let ttl = milliseconds(*ttl).to_string();
+                let (left, left_ttl) = match forward {
+                    Some(Forward { bytes, ttl }) => (&**bytes, milliseconds(*ttl).to_string()),
+                    None => (&b""[..], String::new()),
+                };
+                let arguments = [expected, bytes, ttl.as_bytes(), left, left_ttl.as_bytes()];
+                self.run(&MOVE, key, &[to], &arguments).await
+            }
         }
     }
 
@@ -111,26 +113,6 @@ impl RedisStore {
     ) -> Result<bool, Failure> {
         let ttl = milliseconds(ttl).to_string();
         self.run(&REPLACE, key, &[], &[expected, bytes, ttl.as_bytes()]).await
-    }
-
-    async fn move_in_steps(
-        &self,
-        key: &StoreKey,
-        expected: &[u8],
-        to: &StoreKey,
-        bytes: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, Failure> {
-        if !self.create(to, bytes, ttl).await? {
-            return Ok(false);
-        }
-        // After an error here the old record may be gone, so the new one has to stay. Its key is
-        // nobody's, and it expires.
-        let moved = self.run(&REMOVE, key, &[], &[expected]).await?;
-        if !moved {
-            self.run(&REMOVE, to, &[], &[bytes]).await?;
-        }
-        Ok(moved)
     }
 }
 
@@ -187,7 +169,16 @@ impl Store for RedisStore {
         expected: &[u8],
         replacement: &Replacement,
     ) -> Result<bool, Error> {
-        self.replace(key, expected, replacement).await.map_err(failed("save"))
+        match (replacement, &self.servers) {
+            // The keys may live on different servers.
+            (Replacement::Moved { key: to, bytes, ttl, forward }, Servers::Cluster(_))
+                if to != key =>
+            {
+                let new = (to, &**bytes, *ttl);
+                move_in_steps(self, (key, expected), new, forward.as_ref()).await
+            }
+            _ => self.replace(key, expected, replacement).await.map_err(failed("save")),
+        }
     }
 
     async fn touch(&self, key: &StoreKey, ttl: Duration) -> Result<bool, Error> {

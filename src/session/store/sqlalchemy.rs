@@ -11,11 +11,14 @@ mod statements;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rocket::tokio::sync::{Mutex, OnceCell};
 
-use super::{Cursor, Listed, Merge, Page, Record, Replacement, Store, update_by_replacing};
+use super::{
+    Cursor, Listed, Merge, Page, Record, Replacement, Store, move_in_steps, update_by_replacing,
+};
+use crate::session::clock;
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use crate::sql::{self, Postgresql, Url};
@@ -28,7 +31,8 @@ const TURNS: usize = 64;
 
 /// Sessions in the table that Flask-Session's `sqlalchemy` type keeps, shared with it both ways.
 ///
-/// Every operation is one statement, but for a write where an expired record stands in the way.
+/// Every operation is one statement, but for a write where an expired record stands in the way, and
+/// a move that leaves something under the old key.
 /// Whether a record has expired is told by the engine's clock in UTC (for SQLite, this machine's),
 /// as several nodes share it; one without an expiry counts as expired, as in Flask-Session.
 pub struct SqlalchemyStore {
@@ -170,7 +174,12 @@ impl Store for SqlalchemyStore {
                 let values = Values { data: bytes, ttl: microseconds(*ttl), ..seen };
                 self.change(&self.statements.replace, values).await.map(|changed| changed == 1)
             }
-            Replacement::Moved { key: to, bytes, ttl } => {
+            // No statement changes two rows in different ways.
+            Replacement::Moved { key: to, bytes, ttl, forward: Some(forward) } if to != key => {
+                let new = (to, &**bytes, *ttl);
+                return move_in_steps(self, (key, expected), new, Some(forward)).await;
+            }
+            Replacement::Moved { key: to, bytes, ttl, .. } => {
                 let ttl = microseconds(*ttl);
                 let values = Values { to: to.as_str(), data: bytes, ttl, ..seen };
                 self.claim(to, &self.statements.rename, values).await
@@ -221,7 +230,7 @@ impl Store for SqlalchemyStore {
         let rows = self.fetch(&self.statements.list, values).await.map_err(failed("list"))?;
         let last = rows.last().filter(|_| rows.len() == limit);
         let next = last.map(|last| Cursor(last.id.to_string()));
-        let now = SystemTime::now();
+        let now = clock::now();
         let sessions = rows.into_iter().map(|row| Listed {
             key: StoreKey::new(row.key),
             bytes: row.data,

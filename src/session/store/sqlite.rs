@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Cursor, Listed, Merge, Page, Record, Replacement, Store};
+use super::{Cursor, Forward, Listed, Merge, Page, Record, Replacement, Store};
+use crate::session::clock;
 use crate::session::error::Error;
 use crate::session::token::StoreKey;
 use crate::sqlite::{self, Database};
@@ -43,10 +44,9 @@ impl SqliteStore {
     }
 }
 
-/// Milliseconds since 1970, the table's unit of time.
+/// Milliseconds since 1970 by the layer's clock, the table's unit of time.
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(clock::since_epoch().as_millis()).unwrap_or(i64::MAX)
 }
 
 fn deadline(ttl: Duration) -> i64 {
@@ -74,22 +74,41 @@ fn put(
         Replacement::Bytes { bytes, ttl } => connection
             .prepare_cached("UPDATE sessions SET data = ?2, expires = ?3 WHERE id = ?1")?
             .execute(params![key.as_str(), bytes, deadline(*ttl)])?,
-        Replacement::Moved { key: to, bytes, ttl } => {
+        Replacement::Moved { key: to, bytes, ttl, forward } => {
             if to != key && current(connection, to)?.is_some() {
                 return Ok(false);
             }
             remove_expired(connection, to)?;
-            connection
+            let moved = connection
                 .prepare_cached(
                     "UPDATE sessions SET id = ?2, data = ?3, expires = ?4 WHERE id = ?1",
                 )?
-                .execute(params![key.as_str(), to.as_str(), bytes, deadline(*ttl)])?
+                .execute(params![key.as_str(), to.as_str(), bytes, deadline(*ttl)])?;
+            if let Some(Forward { bytes, ttl }) = forward.as_ref().filter(|_| to != key) {
+                insert(connection, key, bytes, *ttl)?;
+            }
+            moved
         }
         Replacement::Removed => connection
             .prepare_cached("DELETE FROM sessions WHERE id = ?1")?
             .execute(params![key.as_str()])?,
     };
     Ok(changed == 1)
+}
+
+/// Writes a record where none is.
+fn insert(
+    connection: &Connection,
+    key: &StoreKey,
+    bytes: &[u8],
+    ttl: Duration,
+) -> rusqlite::Result<bool> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO sessions (id, data, expires) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![key.as_str(), bytes, deadline(ttl)])?;
+    Ok(inserted == 1)
 }
 
 /// Makes room for a new record where an expired one has not been swept yet.
@@ -130,13 +149,7 @@ impl Store for SqliteStore {
         self.database
             .write(move |connection| {
                 remove_expired(connection, &key)?;
-                let created = connection
-                    .prepare_cached(
-                        "INSERT INTO sessions (id, data, expires) VALUES (?1, ?2, ?3) \
-                         ON CONFLICT DO NOTHING",
-                    )?
-                    .execute(params![key.as_str(), bytes, deadline(ttl)])?;
-                Ok(created == 1)
+                insert(connection, &key, &bytes, ttl)
             })
             .await
             .map_err(failed("save"))

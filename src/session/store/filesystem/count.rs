@@ -1,13 +1,13 @@
 //! cachelib's file that counts the others, and the threshold that it is for.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use super::directory::Directory;
 use super::error::Error;
 use super::file;
 use super::format::{CacheFile, file_name, is_live};
 use super::sweep;
+use crate::session::clock;
 use crate::session::codec::pickle;
 use crate::session::settings::FileHash;
 use crate::session::value::Value;
@@ -77,7 +77,7 @@ impl Directory {
         if threshold == 0 || !self.counted()?.is_some_and(passed) {
             return Ok(());
         }
-        let now = SystemTime::now();
+        let now = clock::now();
         let mut live = Vec::new();
         for path in sweep::list(&self.settings.dir)? {
             match sweep::expiry(&path) {

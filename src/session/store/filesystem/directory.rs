@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -13,6 +13,7 @@ use super::error::Error;
 use super::file::{MAX_LENGTH, put, read, remove, rename};
 use super::format::{CacheFile, file_name};
 use super::lock::{self, Locked};
+use crate::session::clock;
 use crate::session::settings::{FileHash, FileSettings};
 use crate::session::store::{Record, Replacement};
 use crate::session::token::StoreKey;
@@ -39,6 +40,13 @@ impl Names {
     }
 }
 
+/// What is to take a live file's place, on the disk and without names that count.
+struct Prepared {
+    next: Option<NamedTempFile>,
+    /// What a move leaves behind.
+    left: Option<NamedTempFile>,
+}
+
 /// A live file.
 struct Found {
     path: PathBuf,
@@ -62,7 +70,7 @@ impl Directory {
     pub fn load(&self, key: &StoreKey) -> Result<Option<Record>, Error> {
         let found = self.find(&self.names(key))?;
         Ok(found.map(|Found { file, .. }| {
-            let expires_in = file.expires_in(SystemTime::now());
+            let expires_in = file.expires_in(clock::now());
             Record { bytes: file.record, expires_in }
         }))
     }
@@ -172,7 +180,7 @@ impl Directory {
     /// The live file under either name.
     fn find(&self, names: &Names) -> Result<Option<Found>, Error> {
         for path in names.both() {
-            if let Some(file) = read(path)?.filter(|file| file.is_live(SystemTime::now())) {
+            if let Some(file) = read(path)?.filter(|file| file.is_live(clock::now())) {
                 return Ok(Some(Found { path: path.into(), file }));
             }
         }
@@ -185,7 +193,7 @@ impl Directory {
         if record.len() as u64 + 4 > MAX_LENGTH {
             return Err(Error::TooLarge(self.settings.dir.clone(), MAX_LENGTH));
         }
-        let next = self.write(&CacheFile::new(record, SystemTime::now(), ttl))?;
+        let next = self.write(&CacheFile::new(record, clock::now(), ttl))?;
         next.as_file().sync_all().map_err(Error::at(&self.settings.dir))?;
         Ok(next)
     }
@@ -204,16 +212,16 @@ impl Directory {
         write().map_err(Error::at(&self.settings.dir))
     }
 
-    fn prepare_replacement(
-        &self,
-        replacement: &Replacement,
-    ) -> Result<Option<NamedTempFile>, Error> {
-        match replacement {
-            Replacement::Bytes { bytes, ttl } | Replacement::Moved { bytes, ttl, .. } => {
-                self.prepare(bytes.clone(), *ttl).map(Some)
+    fn prepare_replacement(&self, replacement: &Replacement) -> Result<Prepared, Error> {
+        let (next, left) = match replacement {
+            Replacement::Bytes { bytes, ttl } => (Some((bytes, ttl)), None),
+            Replacement::Moved { bytes, ttl, forward, .. } => {
+                (Some((bytes, ttl)), forward.as_ref().map(|left| (&left.bytes, &left.ttl)))
             }
-            Replacement::Removed => Ok(None),
-        }
+            Replacement::Removed => (None, None),
+        };
+        let file = |(bytes, ttl): (&Vec<u8>, &Duration)| self.prepare(bytes.clone(), *ttl);
+        Ok(Prepared { next: next.map(file).transpose()?, left: left.map(file).transpose()? })
     }
 
     /// Puts the replacement into the place of what was found under the lock. False when it is to
@@ -224,7 +232,7 @@ impl Directory {
         names: &Names,
         found: Found,
         replacement: &Replacement,
-        next: Option<NamedTempFile>,
+        Prepared { next, left }: Prepared,
     ) -> Result<bool, Error> {
         let mut change = 0;
         match (replacement, next) {
@@ -237,11 +245,23 @@ impl Directory {
                 for path in dead.chain(to.both()) {
                     change -= i64::from(remove(path)?);
                 }
-                rename(&found.path, &to.own)?;
-                if let Err(error) = put(next, &to.own) {
-                    // Nothing has happened, then.
-                    rename(&to.own, &found.path)?;
-                    return Err(error);
+                match left {
+                    Some(left) => {
+                        change += i64::from(put(next, &to.own)?);
+                        if let Err(error) = put(left, &found.path) {
+                            // Nothing has happened, then.
+                            remove(&to.own)?;
+                            return Err(error);
+                        }
+                    }
+                    None => {
+                        rename(&found.path, &to.own)?;
+                        if let Err(error) = put(next, &to.own) {
+                            // Nothing has happened, then.
+                            rename(&to.own, &found.path)?;
+                            return Err(error);
+                        }
+                    }
                 }
             }
             (_, Some(next)) => {

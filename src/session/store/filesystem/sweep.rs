@@ -4,13 +4,14 @@ use std::fs::{self, DirEntry};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::count;
 use super::directory::{Directory, TEMPORARY};
 use super::error::Error;
 use super::file;
 use super::format::{is_file_name, is_live};
+use crate::session::clock;
 
 /// How many files are removed before others get the lock.
 const AT_ONCE: usize = 32;
@@ -75,7 +76,7 @@ fn session_files() -> impl Fn(&DirEntry) -> bool {
 }
 
 fn is_expired(path: &Path) -> bool {
-    expiry(path).is_some_and(|expiry| !is_live(expiry, SystemTime::now()))
+    expiry(path).is_some_and(|expiry| !is_live(expiry, clock::now()))
 }
 
 /// When a file expires; `None` for what is not a session's file, or gone.

@@ -1,6 +1,6 @@
 //! Listing the sessions, server by server.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use redis::{Value, pipe};
 
@@ -8,6 +8,7 @@ use super::error::{Failure, text, unexpected};
 use super::link::Link;
 use super::record;
 use super::servers::Servers;
+use crate::session::clock;
 use crate::session::store::{Cursor, Listed, Page};
 use crate::session::token::StoreKey;
 
@@ -93,7 +94,7 @@ async fn read(link: &Link, keys: Vec<String>) -> Result<Vec<Listed>, Failure> {
         commands.cmd("PTTL").arg(key);
     }
     let mut answers = link.ask(&commands).await?.into_iter();
-    let now = SystemTime::now();
+    let now = clock::now();
     let mut sessions = Vec::with_capacity(keys.len());
     for key in keys {
         let (Some(value), Some(pttl)) = (answers.next(), answers.next()) else {

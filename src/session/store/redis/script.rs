@@ -17,8 +17,8 @@ pub struct Script {
 
 /// Puts ARGV\[2\], to live ARGV\[3\] milliseconds, in the place of ARGV\[1\] at KEYS\[1\].
 pub static REPLACE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("replace.lua")));
-/// Puts ARGV\[2\], to live ARGV\[3\] milliseconds, at KEYS\[2\], where nothing is, and removes
-/// ARGV\[1\] from KEYS\[1\].
+/// Puts ARGV\[2\], to live ARGV\[3\] milliseconds, at KEYS\[2\], where nothing is, and in the place
+/// of ARGV\[1\] at KEYS\[1\] nothing or ARGV\[4\], to live ARGV\[5\] milliseconds.
 pub static MOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("move.lua")));
 /// Removes ARGV\[1\] from KEYS\[1\].
 pub static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("remove.lua")));

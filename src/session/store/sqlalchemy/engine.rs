@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::sqlite::expiry_text;
 use super::statements::{Name, Statement};
+use crate::session::clock;
 use crate::sql;
 use crate::sqlite;
 
@@ -60,10 +61,10 @@ impl<'a> Values<'a> {
             Name::Data => Value::Bytes(self.data),
             Name::Expected => Value::Bytes(self.expected),
             Name::Ttl => Value::Integer(self.ttl),
-            Name::Time => Value::Text(expiry_text(SystemTime::now()).into()),
+            Name::Time => Value::Text(expiry_text(clock::now()).into()),
             Name::End => {
                 let ttl = Duration::from_micros(self.ttl.unsigned_abs());
-                Value::Text(expiry_text(SystemTime::now() + ttl).into())
+                Value::Text(expiry_text(clock::now() + ttl).into())
             }
             Name::Prefix => Value::Text(self.prefix.into()),
             Name::After => Value::Integer(self.after),

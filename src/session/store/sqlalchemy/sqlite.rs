@@ -9,6 +9,7 @@ use rusqlite::types::{Value as Column, ValueRef};
 
 use super::engine::{Engine, Failure, Row, Value, Values};
 use super::statements::{Name, Statement};
+use crate::session::clock;
 use crate::session::date::{Civil, to_unix};
 use crate::sql::{self, Url, refused};
 use crate::sqlite::{Database, Error};
@@ -45,7 +46,7 @@ impl Engine for Sqlite {
         let query = move |connection: &rusqlite::Connection| {
             let mut prepared = connection.prepare_cached(&text)?;
             let rows = prepared.query_map(params_from_iter(columns()), |row| {
-                let now = SystemTime::now();
+                let now = clock::now();
                 let bytes = |column| match row.get_ref(column)? {
                     ValueRef::Null => Ok(&[][..]),
                     other => other.as_bytes().map_err(rusqlite::Error::from),
