@@ -1,5 +1,6 @@
 //! The application's configuration: `Rocket.toml`, the environment, and what they mean.
 
+mod clients;
 mod files;
 mod json;
 mod logging;
@@ -23,6 +24,7 @@ use crate::db::Location;
 use crate::session::Settings;
 use crate::session::settings::{self, Reader, SettingsError};
 
+pub use clients::Patience;
 pub use files::Files;
 pub use json::JsonStyle;
 pub use logging::LogSettings;
@@ -44,6 +46,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + C
     let own = [
         KEYS,
         requests::KEYS,
+        clients::KEYS,
         urls::KEYS,
         files::KEYS,
         json::KEYS,
@@ -65,6 +68,8 @@ pub struct Config {
     pub gender_labels: HashMap<String, String>,
     /// What requests may look like.
     pub requests: Requests,
+    /// How long clients are waited for.
+    pub patience: Patience,
     /// The site's own address.
     pub urls: Urls,
     /// How files are sent.
@@ -112,6 +117,7 @@ impl Config {
             database: read_database(&mut reader),
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
             requests: Requests::read(&mut reader, debug),
+            patience: Patience::read(&mut reader),
             urls: Urls::read(&mut reader),
             files: Files::read(&mut reader),
             json: JsonStyle::read(&mut reader, debug),
@@ -205,6 +211,7 @@ fn defaults() -> rocket::Config {
         ip_header: None,
         max_blocking: 64,
         cli_colors: false,
+        keep_alive: clients::KEEP_ALIVE,
         shutdown: rocket::config::Shutdown { grace: 2, mercy: 2, ..Default::default() },
         limits: Limits::new(),
         ..rocket::Config::release_default()

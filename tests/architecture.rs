@@ -13,8 +13,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("students", &["db", "sql", "sqlite"]),
     ("config", &["session", "auth", "db", "sql"]),
     ("logging", &["config", "session"]),
-    ("pages", &["auth", "students", "config", "session", "db"]),
-    ("cli", &["lib", "config", "auth", "students", "session", "db", "sqlite", "logging"]),
+    ("clients", &["config"]),
+    ("pages", &["auth", "students", "clients", "config", "session", "db"]),
+    (
+        "cli",
+        &["lib", "clients", "config", "auth", "students", "session", "db", "sqlite", "logging"],
+    ),
     ("lib", &["pages", "config", "auth", "students", "session", "db", "sqlite"]),
     ("main", &["cli"]),
 ];

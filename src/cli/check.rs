@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
+use crate::clients;
 use crate::config::{self, Config};
 use crate::session::settings::{Origin, Reader};
 
@@ -116,6 +117,7 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
             path.display()
         ));
     }
+    warnings.extend(clients::obstacle((rocket.address, rocket.port).into()));
     warnings.extend(config.without_effect.iter().cloned());
     warnings
 }

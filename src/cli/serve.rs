@@ -8,8 +8,8 @@ use rocket::{Build, Orbit, Rocket};
 
 use super::{Context, Failure, systemd};
 use crate::config::{self, Config, Live};
-use crate::logging;
 use crate::session::Sessions;
+use crate::{clients, logging};
 
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
@@ -58,7 +58,7 @@ pub fn launch(
             }
         })
     }));
-    let launched = runtime.block_on(rocket.launch());
+    let launched = runtime.block_on(clients::launch(rocket));
     systemd::stopping();
     // Requests that outlive the grace period do not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));

@@ -1,9 +1,12 @@
 //! A form with its size, so that Flask's limits can be held against it.
 
+use rocket::Request;
+use rocket::data::{self, Data, FromData};
 use rocket::form::error::ErrorKind;
 use rocket::form::{DataField, Errors, FromForm, Options, ValueField};
 use rocket::http::Status;
 
+use crate::clients;
 use crate::config::Requests;
 
 /// A form, or what is wrong with it, and how much was sent.
@@ -22,6 +25,21 @@ impl<'r, T> Measured<'r, T> {
             return Err(BadForm { status: Status::PayloadTooLarge, fields: Vec::new() });
         }
         self.form.map_err(BadForm::from)
+    }
+}
+
+/// What is read from a request's body. To wait for it is waiting for the client, and what comes after
+/// is not.
+pub struct Arrived<T>(pub T);
+
+#[rocket::async_trait]
+impl<'r, T: FromData<'r>> FromData<'r> for Arrived<T> {
+    type Error = T::Error;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> data::Outcome<'r, Self> {
+        let outcome = T::from_data(request, data).await;
+        clients::arrived(request);
+        outcome.map(Self)
     }
 }
 

@@ -9,7 +9,7 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use super::errors::{self, ErrorPage, Strict};
-use super::form::Measured;
+use super::form::{Arrived, Measured};
 use super::templates::Page;
 use crate::auth::accounts::{Accounts, name_key};
 use crate::auth::password::{Passwords, Verdict};
@@ -73,7 +73,7 @@ pub async fn form<'r>(next: Option<&'r str>, accounts: &State<Accounts>) -> Logi
 /// Checks the pair and signs in, on a new session id.
 #[post("/login", data = "<form>")]
 pub async fn submit<'r>(
-    form: Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>,
+    form: Arrived<Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>>,
     config: &State<Live>,
     session: &Session,
     accounts: &State<Accounts>,
@@ -82,7 +82,7 @@ pub async fn submit<'r>(
     address: Option<IpAddr>,
 ) -> Result<Answer<'r>, session::Error> {
     let requests = &config.get().requests;
-    let form = match form.map(Form::into_inner) {
+    let form = match form.0.map(Form::into_inner) {
         Ok(measured) => measured.within(requests),
         Err(errors) => Err(errors.into()),
     };
