@@ -82,6 +82,8 @@ impl Connections {
             connection.state = connection.state.next(now, seen, stage, patience);
             if connection.state.is_overdue(now, patience) {
                 overdue.push(connection.overdue());
+                // Once is enough, in case that it is not this process's to close.
+                connection.state = State::first(now, seen);
             }
         }
         // The kernel may pass one over when others come and go meanwhile.
@@ -167,4 +169,126 @@ fn fair_share(patience: &Patience) -> u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
     let bytes = (span * SLOWEST_READER) as u64;
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        request: Some(Duration::from_secs(30)),
+        keep_alive: Some(Duration::from_secs(20)),
+        send: Some(Duration::from_secs(40)),
+    };
+    const ANSWER: u64 = 500;
+
+    /// What a client does in one second.
+    #[derive(Clone, Copy, Default)]
+    struct Second {
+        received: u64,
+        acked: u64,
+        unsent: u32,
+        stage: Option<Stage>,
+    }
+
+    /// The second at which a client that goes on like this is cut off, if within ten minutes.
+    fn cut_off(mut client: impl FnMut(u64) -> Second) -> Option<u64> {
+        let (start, mut connections) = (Instant::now(), Connections::default());
+        let peer = ([127, 0, 0, 1], 5000).into();
+        let mut seen = Seen { cookie: 1, inode: 2, peer, unsent: 0, acked: 0, received: 0 };
+        (0..600).find(|second| {
+            let now = client(*second);
+            seen.acked += now.acked;
+            seen.received += now.received;
+            seen.unsent = now.unsent;
+            let stage = |_| now.stage.unwrap_or(Stage::None);
+            let time = start + Duration::from_secs(*second);
+            !connections.look(time, &[seen.clone()], stage, &PATIENCE).is_empty()
+        })
+    }
+
+    #[test]
+    fn only_an_answer_starts_the_time_of_a_request_anew() {
+        let silent = |_| Second::default();
+        assert_eq!(cut_off(silent), Some(30));
+        let trickling = |_| Second { received: 1, ..Second::default() };
+        assert_eq!(cut_off(trickling), Some(30));
+        let in_the_body =
+            |second| Second { stage: (second > 10).then_some(Stage::Arriving), ..trickling(0) };
+        assert_eq!(cut_off(in_the_body), Some(30));
+        let told_to_go_on = |second| Second {
+            acked: if second == 10 { CONTINUE } else { 0 },
+            ..in_the_body(second)
+        };
+        assert_eq!(cut_off(told_to_go_on), Some(30));
+    }
+
+    #[test]
+    fn an_idle_connection_has_its_own_time_and_a_request_on_it_again() {
+        let answered_at = |last| {
+            move |second| Second {
+                acked: if second <= last { ANSWER } else { 0 },
+                ..Second::default()
+            }
+        };
+        assert_eq!(cut_off(answered_at(0)), Some(20));
+        assert_eq!(cut_off(answered_at(100)), Some(120));
+        let then_trickling =
+            |second| Second { received: u64::from(second > 110), ..answered_at(100)(second) };
+        assert_eq!(cut_off(then_trickling), Some(111 + 30));
+    }
+
+    #[test]
+    fn whoever_is_answered_is_left_alone() {
+        let busy = |_| Second { received: 100, acked: ANSWER, ..Second::default() };
+        assert_eq!(cut_off(busy), None);
+        let waiting_for_a_slow_handler =
+            |_| Second { stage: Some(Stage::Answering), ..Second::default() };
+        assert_eq!(cut_off(waiting_for_a_slow_handler), None);
+        let caught_between_requests =
+            |_| Second { received: 100, acked: ANSWER, stage: Some(Stage::Arriving), unsent: 0 };
+        assert_eq!(cut_off(caught_between_requests), None);
+        let caught_between_answers =
+            |_| Second { received: 100, acked: ANSWER, stage: None, unsent: 500 };
+        assert_eq!(cut_off(caught_between_answers), None);
+    }
+
+    #[test]
+    fn a_reader_must_read_on() {
+        let reading = |acked| {
+            move |_| Second { acked, unsent: 2_000_000, stage: Some(Stage::Answering), received: 0 }
+        };
+        assert_eq!(cut_off(reading(0)), Some(40));
+        assert_eq!(cut_off(reading(100)), Some(40));
+        assert_eq!(cut_off(reading(1100)), None);
+        let in_gulps = |second| reading(if second % 39 == 0 { 60_000 } else { 0 })(second);
+        assert_eq!(cut_off(in_gulps), None);
+    }
+
+    #[test]
+    fn the_longest_idle_is_given_up_first_and_the_busy_never() {
+        let mut connections = Connections::default();
+        let client = |n: u16, unsent| Seen {
+            cookie: n.into(),
+            inode: n.into(),
+            peer: ([127, 0, 0, 1], n).into(),
+            unsent,
+            acked: 0,
+            received: 0,
+        };
+        let busy = |peer: SocketAddr| match peer.port() {
+            1 => Stage::Answering,
+            _ => Stage::None,
+        };
+        let now = Instant::now();
+        let mut seen = vec![client(1, 0), client(2, 9_000), client(3, 0)];
+        connections.look(now, &seen, busy, &PATIENCE);
+        seen.push(client(4, 0));
+        connections.look(now + Duration::from_secs(1), &seen, busy, &PATIENCE);
+        let inodes = |at_most| -> Vec<_> {
+            connections.dispensable(at_most).iter().map(|overdue| overdue.inode).collect()
+        };
+        assert_eq!(inodes(9), [3, 4, 2]);
+        assert_eq!(inodes(1), [3]);
+    }
 }

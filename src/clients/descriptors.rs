@@ -102,3 +102,50 @@ impl Closer {
         shutdown(&socket, Shutdown::Both)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn inode(socket: impl AsFd) -> u32 {
+        let path = format!("{OWN}/{}", socket.as_fd().as_raw_fd());
+        let target = fs::read_link(path).unwrap().display().to_string();
+        target.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+    }
+
+    #[test]
+    fn only_an_accepted_connection_of_the_port_and_the_peer_is_closed() {
+        let listen = || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            (listener, port)
+        };
+        let ((listener, port), (database, elsewhere)) = (listen(), listen());
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        let outgoing = TcpStream::connect(("127.0.0.1", elsewhere)).unwrap();
+        let (mut its_end, _) = database.accept().unwrap();
+        its_end.set_nonblocking(true).unwrap();
+        client.set_nonblocking(true).unwrap();
+
+        let closer = Closer::open(port).unwrap();
+        let overdue = |inode, peer| Overdue { inode, peer, unread: false };
+        let strangers = [
+            overdue(inode(&outgoing), outgoing.peer_addr().unwrap()),
+            overdue(inode(&accepted), outgoing.peer_addr().unwrap()),
+            overdue(inode(&listener), peer),
+        ];
+        for stranger in strangers {
+            assert_eq!(closer.close(&[stranger]).unwrap(), 0, "{stranger:?}");
+        }
+        let is_open = |end: &mut TcpStream| end.read(&mut [0]).is_err();
+        assert!(is_open(&mut its_end) && is_open(&mut client));
+        assert_eq!(closer.close(&[overdue(inode(&accepted), peer)]).unwrap(), 1);
+        client.set_nonblocking(false).unwrap();
+        assert!(!is_open(&mut client) && is_open(&mut its_end));
+    }
+}

@@ -63,7 +63,7 @@ impl Netlink {
         loop {
             let (_, length) = recv(&self.socket, &mut self.buffer[..], RecvFlags::empty())?;
             let datagram = self.buffer.get(..length).ok_or(Errno::MSGSIZE)?;
-            if read(datagram, self.sequence, local.port(), &mut found)? == Progress::Done {
+            if read(datagram, self.sequence, local, &mut found)? == Progress::Done {
                 return Ok(found);
             }
         }
@@ -101,7 +101,7 @@ enum Progress {
 fn read(
     mut datagram: &[u8],
     sequence: u32,
-    port: u16,
+    local: SocketAddr,
     found: &mut Vec<Seen>,
 ) -> Result<Progress, Errno> {
     while let Some(length) = u32_at(datagram, 0) {
@@ -119,7 +119,11 @@ fn read(
                     return Err(if known { Errno::from_raw_os_error(code) } else { Errno::BADMSG });
                 }
                 Some(SOCK_DIAG_BY_FAMILY) => {
-                    found.extend(connection(body).filter(|(local, _)| *local == port).map(|c| c.1));
+                    let own = |at: SocketAddr| {
+                        at.port() == local.port()
+                            && (local.ip().is_unspecified() || local.ip() == at.ip())
+                    };
+                    found.extend(connection(body).filter(|(at, _)| own(*at)).map(|(_, seen)| seen));
                 }
                 _ => {}
             }
@@ -129,17 +133,18 @@ fn read(
     Ok(Progress::More)
 }
 
-/// `inet_diag_msg` and the attribute that holds `tcp_info`: the local port and the connection.
+/// `inet_diag_msg` and the attribute that holds `tcp_info`: the connection, after the address here.
 /// `None` for what nobody has accepted yet, too.
-fn connection(body: &[u8]) -> Option<(u16, Seen)> {
-    let port = |at| Some(u16::from_be_bytes(array(body, at)?));
-    let address: [u8; 16] = array(body, 24)?;
-    let ip = match i32::from(*body.first()?) {
-        family if family == i32::from(AddressFamily::INET.as_raw()) => {
-            IpAddr::from(Ipv4Addr::from(array(&address, 0)?))
-        }
-        _ => IpAddr::from(Ipv6Addr::from(address)).to_canonical(),
+fn connection(body: &[u8]) -> Option<(SocketAddr, Seen)> {
+    let ipv4 = i32::from(*body.first()?) == i32::from(AddressFamily::INET.as_raw());
+    let address = |ip, port| {
+        let ip = match ipv4 {
+            true => IpAddr::from(Ipv4Addr::from(array(body, ip)?)),
+            false => IpAddr::from(Ipv6Addr::from(array(body, ip)?)).to_canonical(),
+        };
+        Some(SocketAddr::new(ip, u16::from_be_bytes(array(body, port)?)))
     };
+    let (here, peer) = (address(8, 4)?, address(24, 6)?);
     let inode = u32_at(body, 68).filter(|inode| *inode != 0)?;
     let cookie = u64::from(u32_at(body, 44)?) | u64::from(u32_at(body, 48)?) << 32;
     let mut attributes = body.get(72..)?;
@@ -150,12 +155,12 @@ fn connection(body: &[u8]) -> Option<(u16, Seen)> {
             let seen = Seen {
                 cookie,
                 inode,
-                peer: SocketAddr::new(ip, port(6)?),
+                peer,
                 unsent: u32_at(body, 60)?,
                 acked: u64::from_ne_bytes(array(attribute, 120)?),
                 received: u64::from_ne_bytes(array(attribute, 128)?),
             };
-            return Some((port(4)?, seen));
+            return Some((here, seen));
         }
         attributes = attributes.get(aligned(length)..)?;
     }
@@ -215,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_datagram_cut_anywhere_is_no_more_than_an_error() {
-        let mut message = request(([127, 0, 0, 1], 8000).into(), 7);
+        let local = ([127, 0, 0, 1], 8000).into();
+        let mut message = request(local, 7);
         message.extend([0; 400]);
         message[72 + 12..72 + 16].copy_from_slice(&1_u32.to_ne_bytes());
         let length = u32::try_from(message.len()).unwrap();
@@ -224,11 +230,11 @@ mod tests {
             message[88..90].copy_from_slice(&attribute.to_ne_bytes());
             message[90..92].copy_from_slice(&INET_DIAG_INFO.to_ne_bytes());
             for length in 0..message.len() {
-                let _ = read(&message[..length], 7, 8000, &mut Vec::new());
+                let _ = read(&message[..length], 7, local, &mut Vec::new());
                 let cut = u32::try_from(length).unwrap();
                 let mut shorter = message[..length].to_vec();
                 shorter.iter_mut().zip(cut.to_ne_bytes()).for_each(|(byte, new)| *byte = new);
-                let _ = read(&shorter, 7, 8000, &mut Vec::new());
+                let _ = read(&shorter, 7, local, &mut Vec::new());
             }
         }
     }
