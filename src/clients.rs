@@ -105,8 +105,10 @@ mod fairing {
             }
         }
 
-        async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-            self.requests.begin(request);
+        async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+            // As much as Rocket allows, which is all of most bodies.
+            data.peek(usize::MAX).await;
+            self.requests.begin(request, !data.peek_complete());
         }
     }
 }

@@ -36,14 +36,11 @@ struct Underway {
 }
 
 impl Requests {
-    /// A request has come, its headers at least.
-    pub fn begin(&self, request: &Request<'_>) {
+    /// A request has come, all of it or its headers at least.
+    pub fn begin(&self, request: &Request<'_>, arriving: bool) {
         let Some(peer) = request.remote().map(canonical) else {
             return;
         };
-        let headers = request.headers();
-        let length = headers.get_one("Content-Length").is_some_and(|length| length.trim() != "0");
-        let arriving = length || headers.contains("Transfer-Encoding");
         self.with(|open| {
             let open = open.entry(peer).or_default();
             open.count += 1;
