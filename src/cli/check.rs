@@ -22,6 +22,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         ("address", rocket.address.to_string()),
         ("port", rocket.port.to_string()),
         ("workers", rocket.workers.to_string()),
+        ("keep_alive", rocket.keep_alive.to_string()),
         (
             "ip_header",
             rocket.ip_header.as_ref().map_or_else(|| "false".into(), ToString::to_string),
