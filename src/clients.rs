@@ -14,6 +14,7 @@ mod descriptors;
 mod gate;
 #[cfg(target_os = "linux")]
 mod netlink;
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "nobody watches"))]
 mod requests;
 #[cfg(target_os = "linux")]
 mod warden;

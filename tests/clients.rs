@@ -167,6 +167,24 @@ fn nobody_is_cut_off_for_what_the_server_takes_its_time_for() {
     }
 }
 
+#[test]
+fn a_request_that_came_while_the_server_stood_still_is_answered() {
+    let site = Site::empty(IMPATIENT);
+    let server = site.serve();
+    let mut kept = sent(&server, "GET /login HTTP/1.1\r\nHost: x\r\n\r\n");
+    answer(&mut kept);
+    let mut begun = sent(&server, "GET /login HTTP/1.1\r\n");
+    std::thread::sleep(Duration::from_millis(600));
+    server.signal("-STOP");
+    kept.write_all(b"GET /login HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    begun.write_all(b"Host: x\r\n\r\n").unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    server.signal("-CONT");
+    for client in [&mut kept, &mut begun] {
+        assert!(answer(client).starts_with("HTTP/1.1 200 "));
+    }
+}
+
 /// A server that has a large file to send.
 fn server_of_a_large_file(length: usize) -> (Site, Server) {
     let site = Site::empty("");

@@ -145,6 +145,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "EXPLAIN_TEMPLATE_LOADING",
             old.templates.explain_loading != new.templates.explain_loading,
         ),
+        ("keep_alive", old.patience.keep_alive.is_none() != new.patience.keep_alive.is_none()),
         ("MAX_CONTENT_LENGTH", had.max_content_length != has.max_content_length),
         ("MAX_FORM_MEMORY_SIZE", had.max_form_memory_size != has.max_form_memory_size),
     ]

@@ -55,8 +55,8 @@ enum State {
 pub struct Overdue {
     pub inode: u32,
     pub peer: SocketAddr,
-    /// Whether an answer lies unread: it is given up with the connection.
-    pub unread: bool,
+    /// Whether an answer is under way, which is given up with the connection.
+    pub sending: bool,
 }
 
 impl Connections {
@@ -80,7 +80,7 @@ impl Connections {
             });
             connection.look = self.look;
             connection.state = connection.state.next(now, seen, stage, patience);
-            if connection.state.is_overdue(now, patience) {
+            if connection.state.is_overdue(now, seen, patience) {
                 overdue.push(connection.overdue());
                 // Once is enough, in case that it is not this process's to close.
                 connection.state = State::first(now, seen);
@@ -111,8 +111,8 @@ impl Connections {
 
 impl Connection {
     fn overdue(&self) -> Overdue {
-        let unread = matches!(self.state, State::Sending { .. });
-        Overdue { inode: self.inode, peer: self.peer, unread }
+        let sending = matches!(self.state, State::Sending { .. });
+        Overdue { inode: self.inode, peer: self.peer, sending }
     }
 }
 
@@ -152,9 +152,11 @@ impl State {
         }
     }
 
-    fn is_overdue(self, now: Instant, patience: &Patience) -> bool {
+    fn is_overdue(self, now: Instant, seen: &Seen, patience: &Patience) -> bool {
         let (since, limit) = match self {
             Self::Busy => return false,
+            // Rocket has to read on, and is as late as the machine is.
+            Self::Waiting { .. } if seen.unread > 0 => return false,
             Self::Waiting { begun: Some(begun), .. } => (begun, patience.request),
             Self::Waiting { since, .. } => (since, patience.keep_alive),
             Self::Sending { since, .. } => (since, patience.send),
@@ -189,18 +191,21 @@ mod tests {
         acked: u64,
         unsent: u32,
         stage: Option<Stage>,
+        unread: u32,
     }
 
     /// The second at which a client that goes on like this is cut off, if within ten minutes.
     fn cut_off(mut client: impl FnMut(u64) -> Second) -> Option<u64> {
         let (start, mut connections) = (Instant::now(), Connections::default());
         let peer = ([127, 0, 0, 1], 5000).into();
-        let mut seen = Seen { cookie: 1, inode: 2, peer, unsent: 0, acked: 0, received: 0 };
+        let mut seen =
+            Seen { cookie: 1, inode: 2, peer, unread: 0, unsent: 0, acked: 0, received: 0 };
         (0..600).find(|second| {
             let now = client(*second);
             seen.acked += now.acked;
             seen.received += now.received;
             seen.unsent = now.unsent;
+            seen.unread = now.unread;
             let stage = |_| now.stage.unwrap_or(Stage::None);
             let time = start + Duration::from_secs(*second);
             !connections.look(time, &[seen.clone()], stage, &PATIENCE).is_empty()
@@ -245,18 +250,29 @@ mod tests {
         let waiting_for_a_slow_handler =
             |_| Second { stage: Some(Stage::Answering), ..Second::default() };
         assert_eq!(cut_off(waiting_for_a_slow_handler), None);
-        let caught_between_requests =
-            |_| Second { received: 100, acked: ANSWER, stage: Some(Stage::Arriving), unsent: 0 };
+        let waiting_to_be_read = |_| Second { unread: 100, ..Second::default() };
+        assert_eq!(cut_off(waiting_to_be_read), None);
+        let caught_between_requests = |_| Second {
+            received: 100,
+            acked: ANSWER,
+            stage: Some(Stage::Arriving),
+            ..Second::default()
+        };
         assert_eq!(cut_off(caught_between_requests), None);
         let caught_between_answers =
-            |_| Second { received: 100, acked: ANSWER, stage: None, unsent: 500 };
+            |_| Second { received: 100, acked: ANSWER, unsent: 500, ..Second::default() };
         assert_eq!(cut_off(caught_between_answers), None);
     }
 
     #[test]
     fn a_reader_must_read_on() {
         let reading = |acked| {
-            move |_| Second { acked, unsent: 2_000_000, stage: Some(Stage::Answering), received: 0 }
+            move |_| Second {
+                acked,
+                unsent: 2_000_000,
+                stage: Some(Stage::Answering),
+                ..Second::default()
+            }
         };
         assert_eq!(cut_off(reading(0)), Some(40));
         assert_eq!(cut_off(reading(100)), Some(40));
@@ -272,6 +288,7 @@ mod tests {
             cookie: n.into(),
             inode: n.into(),
             peer: ([127, 0, 0, 1], n).into(),
+            unread: 0,
             unsent,
             acked: 0,
             received: 0,

@@ -95,7 +95,7 @@ impl Closer {
         {
             return Err(Errno::NOTCONN);
         }
-        if overdue.unread {
+        if overdue.sending {
             // The kernel would keep the rest of the answer, and try on, for minutes.
             sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
         }
@@ -133,7 +133,7 @@ mod tests {
         client.set_nonblocking(true).unwrap();
 
         let closer = Closer::open(port).unwrap();
-        let overdue = |inode, peer| Overdue { inode, peer, unread: false };
+        let overdue = |inode, peer| Overdue { inode, peer, sending: false };
         let strangers = [
             overdue(inode(&outgoing), outgoing.peer_addr().unwrap()),
             overdue(inode(&accepted), outgoing.peer_addr().unwrap()),

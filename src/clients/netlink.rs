@@ -30,6 +30,8 @@ pub struct Seen {
     pub inode: u32,
     /// The client's address, an IPv4 one in IPv6's clothes as what it is.
     pub peer: SocketAddr,
+    /// Bytes that have come and that Rocket has yet to read.
+    pub unread: u32,
     /// Bytes that wait to be sent or acknowledged.
     pub unsent: u32,
     /// Bytes that the client's side has acknowledged, ever.
@@ -156,6 +158,7 @@ fn connection(body: &[u8]) -> Option<(SocketAddr, Seen)> {
                 cookie,
                 inode,
                 peer,
+                unread: u32_at(body, 56)?,
                 unsent: u32_at(body, 60)?,
                 acked: u64::from_ne_bytes(array(attribute, 120)?),
                 received: u64::from_ne_bytes(array(attribute, 128)?),
@@ -212,7 +215,8 @@ mod tests {
             }
             let [seen] = &told[..] else { panic!("{listen}: {told:?}") };
             assert_eq!(seen.peer, client.local_addr().unwrap(), "{listen}");
-            assert_eq!((seen.unsent, seen.acked, seen.received), (0, 3, 5), "{listen}");
+            assert_eq!((seen.unread, seen.received), (5, 5), "{listen}");
+            assert_eq!((seen.unsent, seen.acked), (0, 3), "{listen}");
             assert_ne!(seen.inode, 0);
             drop(waiting);
         }

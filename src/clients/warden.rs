@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::connections::{Connections, Overdue};
+use super::connections::Connections;
 use super::descriptors::{self, Closer};
 use super::netlink::Netlink;
 use super::requests::{Requests, Stage};
@@ -14,7 +15,7 @@ use crate::config::Live;
 
 /// Between two looks, unless the settings ask for closer ones.
 const PAUSE: Duration = Duration::from_secs(1);
-const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 /// The fewest connections that are closed where descriptors run out.
 const FEWEST: usize = 8;
 const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
@@ -79,19 +80,19 @@ impl Warden {
                 overdue.extend(self.connections.dispensable(at_most));
             }
             // One may have come since.
-            overdue.retain(|one| one.unread || requests.stage(one.peer) != Stage::Answering);
-            self.close(&overdue, short);
-        }
-    }
-
-    fn close(&mut self, overdue: &[Overdue], short: bool) {
-        if overdue.is_empty() {
-            return;
-        }
-        match self.closer.close(overdue) {
-            Ok(closed) if short => self.evicted.add(closed),
-            Ok(closed) => log::debug!("closed {closed} connections of slow or silent clients"),
-            Err(error) => log::warn!("slow clients' connections cannot be closed: {error}"),
+            overdue.retain(|one| one.sending || requests.stage(one.peer) != Stage::Answering);
+            if overdue.is_empty() {
+                if short {
+                    // All are busy, and more looks at them make no room.
+                    thread::sleep(SHORTEST_PAUSE);
+                }
+                continue;
+            }
+            match self.closer.close(&overdue) {
+                Ok(closed) if short => self.evicted.add(closed),
+                Ok(closed) => log::debug!("closed {closed} connections of slow or silent clients"),
+                Err(error) => log::warn!("slow clients' connections cannot be closed: {error}"),
+            }
         }
     }
 }
