@@ -1,6 +1,7 @@
 //! The application's configuration: `Rocket.toml`, the environment, and what they mean.
 
 mod accounts;
+mod clients;
 mod files;
 mod json;
 mod logging;
@@ -26,6 +27,7 @@ use crate::session::Settings;
 use crate::session::settings::{self, Reader, SettingsError};
 
 pub use accounts::AccountSettings;
+pub use clients::Patience;
 pub use files::Files;
 pub use json::JsonStyle;
 pub use logging::{LogFormat, LogSettings};
@@ -49,6 +51,7 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + C
         KEYS,
         accounts::KEYS,
         requests::KEYS,
+        clients::KEYS,
         urls::KEYS,
         files::KEYS,
         json::KEYS,
@@ -73,6 +76,8 @@ pub struct Config {
     pub accounts: AccountSettings,
     /// What requests may look like.
     pub requests: Requests,
+    /// How long clients are waited for.
+    pub patience: Patience,
     /// The site's own address.
     pub urls: Urls,
     /// How files are sent.
@@ -123,6 +128,7 @@ impl Config {
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
             accounts: AccountSettings::read(&mut reader),
             requests: Requests::read(&mut reader, debug),
+            patience: Patience::read(&mut reader),
             urls: Urls::read(&mut reader),
             files: Files::read(&mut reader),
             json: JsonStyle::read(&mut reader, debug),
@@ -217,6 +223,7 @@ fn defaults() -> rocket::Config {
         ip_header: None,
         max_blocking: 64,
         cli_colors: false,
+        keep_alive: clients::KEEP_ALIVE,
         shutdown: rocket::config::Shutdown { grace: 2, mercy: 2, ..Default::default() },
         limits: Limits::new(),
         ..rocket::Config::release_default()

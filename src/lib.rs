@@ -15,6 +15,8 @@ pub mod auth;
 #[cfg(feature = "app")]
 pub mod cli;
 #[cfg(feature = "app")]
+mod clients;
+#[cfg(feature = "app")]
 pub mod config;
 #[cfg(feature = "app")]
 pub mod db;

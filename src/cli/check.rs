@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
+use crate::clients;
 use crate::config::{self, Config};
 use crate::session::settings::{Origin, Reader};
 
@@ -21,6 +22,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         ("address", rocket.address.to_string()),
         ("port", rocket.port.to_string()),
         ("workers", rocket.workers.to_string()),
+        ("keep_alive", rocket.keep_alive.to_string()),
         ("template_dir", directory(checked.templates.dir.as_deref())),
         ("static_dir", directory(checked.files.dir.as_deref())),
     ] {
@@ -123,6 +125,7 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
             path.display()
         ));
     }
+    warnings.extend(clients::obstacle((rocket.address, rocket.port).into()));
     warnings.extend(config.without_effect.iter().cloned());
     warnings
 }

@@ -9,9 +9,9 @@ use rocket::{Build, Orbit, Rocket, Shutdown};
 use super::{Context, Failure, systemd};
 use crate::auth::RecordClients;
 use crate::config::{self, Config, Live};
-use crate::logging;
 use crate::metrics::endpoint;
 use crate::session::Sessions;
+use crate::{clients, logging};
 
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
@@ -62,7 +62,7 @@ pub fn launch(
             }
         })
     }));
-    let launched = runtime.block_on(rocket.launch());
+    let launched = runtime.block_on(clients::launch(rocket));
     systemd::stopping();
     if let Some(metrics) = metrics {
         metrics.notify();
@@ -171,6 +171,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "EXPLAIN_TEMPLATE_LOADING",
             old.templates.explain_loading != new.templates.explain_loading,
         ),
+        ("keep_alive", old.patience.keep_alive.is_none() != new.patience.keep_alive.is_none()),
         ("MAX_CONTENT_LENGTH", had.max_content_length != has.max_content_length),
         ("MAX_FORM_MEMORY_SIZE", had.max_form_memory_size != has.max_form_memory_size),
     ]

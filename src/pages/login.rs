@@ -7,7 +7,7 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use super::errors::{ErrorPage, Strict};
-use super::form::{Measured, read};
+use super::form::{Arrived, Measured, read};
 use super::templates::Page;
 use super::traffic::Visit;
 use crate::auth::audit::Event;
@@ -68,7 +68,7 @@ pub async fn form<'r>(next: Option<&'r str>, accounts: &State<Accounts>) -> Logi
 /// Checks the pair and signs in, on a new session id.
 #[post("/login", data = "<form>")]
 pub async fn submit<'r>(
-    form: Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>,
+    form: Arrived<Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>>,
     config: &State<Live>,
     session: &Session,
     sessions: &State<Sessions>,

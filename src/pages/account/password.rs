@@ -11,7 +11,7 @@ use crate::auth::strength::weakness;
 use crate::auth::{Checker, Client, Refusal, SignIns, User, go_on};
 use crate::config::{Config, Live};
 use crate::pages::errors::{ErrorPage, PageError, Strict};
-use crate::pages::form::{Measured, read};
+use crate::pages::form::{Arrived, Measured, read};
 use crate::pages::login::{retry_after, slower};
 use crate::pages::templates::Page;
 use crate::session::Session;
@@ -62,7 +62,7 @@ fn page(user: User, config: &Config, error: Option<String>) -> Again {
 #[post("/account/password", data = "<form>")]
 pub async fn change<'r>(
     user: User,
-    form: Result<Form<Measured<'r, Change<'r>>>, Errors<'r>>,
+    form: Arrived<Result<Form<Measured<'r, Change<'r>>>, Errors<'r>>>,
     config: &State<Live>,
     session: &Session,
     sign_ins: &State<SignIns>,

@@ -10,7 +10,7 @@ use crate::auth::sign_ins::SignIn;
 use crate::auth::{Client, SignInId, SignIns, User, agent};
 use crate::config::Live;
 use crate::pages::errors::{ErrorPage, PageError, Strict};
-use crate::pages::form::{Measured, read};
+use crate::pages::form::{Arrived, Measured, read};
 use crate::pages::templates::Page;
 use crate::session::{FlashMessage, Session, rfc3339};
 
@@ -109,7 +109,7 @@ async fn listing(
 #[post("/account/sessions/end", data = "<form>")]
 pub async fn end<'r>(
     user: User,
-    form: Result<Form<Measured<'r, Which<'r>>>, Errors<'r>>,
+    form: Arrived<Result<Form<Measured<'r, Which<'r>>>, Errors<'r>>>,
     config: &State<Live>,
     session: &Session,
     sign_ins: &State<SignIns>,
