@@ -29,7 +29,7 @@ def gather():
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "kernel": platform.release(),
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", ""),
-        "virtual": said("systemd-detect-virt") or "no",
+        "virtual": said("systemd-detect-virt", "--vm") or "none",
         "disk": said("findmnt", "-no", "FSTYPE", "-T", str(WORK)),
         "fsync_us": fsync_time(),
         "load_average": os.getloadavg()[0],

@@ -21,13 +21,23 @@ What this does not show:
 
 
 def render(results):
-    parts = [machine(results), "### The targets\n", target_table(results)]
-    if "flex" not in results["rounds"][0] or "sessions" not in results:
-        parts = [machine(results)]
-    parts += ["### The same page everywhere\n", PAGES, page_table(results), throughput_table(results)]
+    parts = [machine(results)]
+    if not results["only"]:
+        parts += ["### The targets\n", target_table(results)]
+    parts += [
+        "### The same page everywhere\n",
+        PAGES,
+        page_table(results),
+        throughput_table(results),
+    ]
     parts += ["### Eight clients, one session\n", increment_table(results)]
-    if "sessions" in results:
-        parts += ["### The rest of the pages\n", other_table(results), "### Scale\n", scale_list(results)]
+    if not results["only"]:
+        parts += [
+            "### The rest of the pages\n",
+            other_table(results),
+            "### Scale\n",
+            scale_list(results),
+        ]
     return "\n".join([*parts, LIMITS])
 
 
@@ -55,14 +65,27 @@ def machine(results):
         f"servers are new and every cell is measured for {size['span']:g} s, every other round in the "
         f"reverse order. Cells are medians over the rounds with the least and the most; ratios are "
         f"formed within a round. Each answer is checked for its status and for what the page must hold; "
-        f"a wrong one stops the run.\n"
+        f"a wrong one stops the run. The load generator was busy {busiest(results):.0%} of the time at "
+        f"most.\n"
     )
+
+
+def busiest(results):
+    """The largest part of its processor's time that the load generator took."""
+    cells = [
+        cell for one in results["rounds"] for system in one.values() for cell in system.values()
+    ]
+    return max(cell["load_busy"] for cell in cells if "load_busy" in cell)
 
 
 def spread(values, unit="", digits=None):
     values = list(values)
     median = statistics.median(values)
-    digits = digits if digits is not None else (0 if abs(median) >= 100 else 1 if abs(median) >= 10 else 2)
+    digits = (
+        digits
+        if digits is not None
+        else (0 if abs(median) >= 100 else 1 if abs(median) >= 10 else 2)
+    )
     if len(values) == 1:
         return f"{median:.{digits}f}{unit}"
     return f"{median:.{digits}f}{unit} ({min(values):.{digits}f}–{max(values):.{digits}f})"
@@ -91,20 +114,27 @@ def page_table(results):
         row = [label]
         for page in ("page", "rolling", "write"):
             values = across(results, system, page)
-            redis = [value for value in across(results, system, page, "redis_cpu") if value is not None]
+            redis = [
+                value for value in across(results, system, page, "redis_cpu") if value is not None
+            ]
             behind = f"; {statistics.median(redis):.1f}" if redis else ""
             row.append(spread(values, digits=1) + behind if values else "–")
         if any(cell != "–" for cell in row[1:]):
             rows.append(row)
         if system == "plain" and rows:
-            more = [("students", "Rocket, the same with the students from SQLite"),
-                    ("text", "Rocket, a page as plain text")]
+            more = [
+                ("students", "Rocket, the same with the students from SQLite"),
+                ("text", "Rocket, a page as plain text"),
+            ]
             for page, name in more:
                 rows.append([name, spread(across(results, system, page), digits=1), "–", "–"])
         if system == "ours_sqlite" and rows:
             cell = spread(across(results, system, "account"), digits=1)
             rows.append([f"{label}, account looked up", cell, "–", "–"])
-    return table(["µs of CPU a request", "authenticated page", "rolling expiry", "a write each request"], rows)
+    return table(
+        ["µs of CPU a request", "authenticated page", "rolling expiry", "a write each request"],
+        rows,
+    )
 
 
 def throughput_table(results):
@@ -117,18 +147,27 @@ def throughput_table(results):
                 row.append(f"{statistics.median(values):,.{digits}f}" if values else "–")
         if any(cell != "–" for cell in row[1:]):
             rows.append(row)
-    return table(["median", "page: a second", "p50 µs", "p99 µs", "write: a second", "p50 µs", "p99 µs"], rows)
+    return table(
+        ["median", "page: a second", "p50 µs", "p99 µs", "write: a second", "p50 µs", "p99 µs"],
+        rows,
+    )
 
 
 def increment_table(results):
     rows = []
     for system, one in results["increments"].items():
         lost = one["acknowledged"] - one["counted"]
-        rows.append([
-            SYSTEMS[system], f"{one['asked']:,}", f"{one['errors']:,}", f"{one['acknowledged']:,}",
-            f"{one['counted']:,}", f"{lost:,} ({100 * lost / max(one['acknowledged'], 1):.1f} %)",
-            f"{one['cpu']:.0f}",
-        ])
+        rows.append(
+            [
+                SYSTEMS[system],
+                f"{one['asked']:,}",
+                f"{one['errors']:,}",
+                f"{one['acknowledged']:,}",
+                f"{one['counted']:,}",
+                f"{lost:,} ({100 * lost / max(one['acknowledged'], 1):.1f} %)",
+                f"{one['cpu']:.0f}",
+            ]
+        )
     heads = ["", "increments", "refused", "acknowledged", "counted", "lost", "µs of CPU each"]
     return table(heads, rows)
 
@@ -149,7 +188,9 @@ OTHER = [
 
 
 def other_table(results):
-    rows = [[label, spread(across(results, system, page), digits=1)] for system, page, label in OTHER]
+    rows = [
+        [label, spread(across(results, system, page), digits=1)] for system, page, label in OTHER
+    ]
     return table(["", "µs of CPU a request"], rows)
 
 
@@ -158,28 +199,50 @@ def scale_list(results):
     students, sweep = results["students"], results["sweep"]
     few, many = ([one[key] for one in sessions["rounds"]] for key in ("few", "many"))
     rows = [
-        [f"{sessions[key]:,}", spread(one["p50_us"] for one in values),
-         spread(one["p99_us"] for one in values), spread(one["cpu"] for one in values),
-         f"{sessions[f'memory_{key}']['resident_mb']} ({sessions[f'memory_{key}']['anonymous_mb']})"]
+        [
+            f"{sessions[key]:,}",
+            spread(one["p50_us"] for one in values),
+            spread(one["p99_us"] for one in values),
+            spread(one["cpu"] for one in values),
+            f"{sessions[f'memory_{key}']['resident_mb']} ({sessions[f'memory_{key}']['anonymous_mb']})",
+        ]
         for key, values in [("few", few), ("many", many)]
     ]
-    heads = ["sessions in the file", "page p50 µs", "p99 µs", "CPU µs", "memory after it, MB (its own)"]
+    heads = [
+        "sessions in the file",
+        "page p50 µs",
+        "p99 µs",
+        "CPU µs",
+        "memory after it, MB (its own)",
+    ]
     pages = [
-        [what, f"{page['p50_us'] / 1000:.2f}", f"{page['p99_us'] / 1000:.2f}", f"{page['cpu'] / 1000:.2f}"]
+        [
+            what,
+            f"{page['p50_us'] / 1000:.2f}",
+            f"{page['p99_us'] / 1000:.2f}",
+            f"{page['cpu'] / 1000:.2f}",
+        ]
         for what, page in students["pages"].items()
     ]
-    heads2 = [f"{students['students']:,} students, {students['rate']} requests a second", "p50 ms", "p99 ms", "CPU ms"]
-    return "\n".join([
-        table(heads, rows),
-        f"A session takes {sessions['bytes_per_session']:.0f} bytes of the file, index included. From the "
-        f"start of the program to the first page for somebody signed in, with {starting['sessions']:,} "
-        f"sessions in the file, it takes {spread(starting['milliseconds'], ' ms')}; memory then is "
-        f"{starting['idle']['resident_mb']} MB ({starting['idle']['anonymous_mb']} its own).\n\n"
-        f"A sweep of {sweep['expired']:,} expired sessions under full load took {sweep['seconds']:.0f} s "
-        f"and left {sweep['left']:,}; p99 of the page, second by second, before it "
-        f"{spread(sweep['p99_before_us'], ' µs')}, during it {spread(sweep['p99_during_us'], ' µs')}.\n",
-        table(heads2, pages),
-    ])
+    heads2 = [
+        f"{students['students']:,} students, {students['rate']} requests a second",
+        "p50 ms",
+        "p99 ms",
+        "CPU ms",
+    ]
+    return "\n".join(
+        [
+            table(heads, rows),
+            f"A session takes {sessions['bytes_per_session']:.0f} bytes of the file, index included. From the "
+            f"start of the program to the first page for somebody signed in, with {starting['sessions']:,} "
+            f"sessions in the file, it takes {spread(starting['milliseconds'], ' ms')}; memory then is "
+            f"{starting['idle']['resident_mb']} MB ({starting['idle']['anonymous_mb']} its own).\n\n"
+            f"A sweep of {sweep['expired']:,} expired sessions under full load took {sweep['seconds']:.0f} s "
+            f"and left {sweep['left']:,}; p99 of the page, second by second, before it "
+            f"{spread(sweep['p99_before_us'], ' µs')}, during it {spread(sweep['p99_during_us'], ' µs')}.\n",
+            table(heads2, pages),
+        ]
+    )
 
 
 def put_into(document, text):

@@ -44,7 +44,7 @@ def sessions(few, many, rounds, span):
     return {
         "few": few,
         "many": many,
-        "rounds": [{"few": a, "many": b} for a, b in zip(measured[few], measured[many])],
+        "rounds": [{"few": a, "many": b} for a, b in zip(measured[few], measured[many], strict=True)],
         "memory_few": memory[few],
         "memory_many": memory[many],
         "bytes_per_session": sites[many][1],
@@ -56,7 +56,7 @@ def starting(count, starts):
     memory before anything else and after load."""
     directory, _ = filled_site(f"start-{count}", count)
     cookies = (directory / "cookies").read_text().split()
-    times, idle = [], {}
+    times, idle, loaded = [], {}, {}
     for _ in range(starts):
         began = time.perf_counter()
         server = serve_site(directory)
@@ -64,8 +64,11 @@ def starting(count, starts):
         times.append((time.perf_counter() - began) * 1000)
         time.sleep(1.0)
         idle = server.memory()
+        if len(times) == starts:
+            load(server, PATH, "--cookies", directory / "cookies", *PAGE)
+            loaded = server.memory()
         server.stop()
-    return {"sessions": count, "milliseconds": times, "idle": idle}
+    return {"sessions": count, "milliseconds": times, "idle": idle, "loaded": loaded}
 
 
 def first_page(port, cookie):
@@ -99,11 +102,11 @@ def sweep(expired, seconds):
     server.stop()
     if report["errors"] or not progress:
         raise SystemExit(f"{report['errors']} errors, {len(progress)} steps of the sweep seen")
-    # The first seconds warm up; a span counts as one of the sweep when the sweep ran all through.
+    # The first seconds warm up. Each span is a second, and one of the sweep when that ran in it.
     spans = report["spans"][2:]
-    began, ended = progress[0], progress[-1]
-    before = [span["p99_us"] for span in spans if span["at"] < began - 1]
-    during = [span["p99_us"] for span in spans if began + 1 < span["at"] < ended]
+    began, ended = progress[0] - 0.5, progress[-1]
+    before = [span["p99_us"] for span in spans if span["at"] < began]
+    during = [span["p99_us"] for span in spans if began <= span["at"] <= ended + 1]
     return {
         "expired": expired,
         "left": left(directory),
@@ -129,7 +132,10 @@ def students(count, rate, span):
     """Latencies with many students, at a rate that leaves the server idle most of the time."""
     generator = random.Random(1)
     syllables = "ka to mi ra len dor sha vel ari bo nu fen gil os ter wyn jo mar".split()
-    name = lambda: "".join(generator.choices(syllables, k=3)).title()
+
+    def name():
+        return "".join(generator.choices(syllables, k=3)).title()
+
     rows = [f"{id},{name()} {name()},{generator.randint(15, 25)}," for id in range(1, count + 1)]
     directory = fresh_directory("students")
     make_site(directory, students="\n".join(["id,name,age,gender", *rows]) + "\n")
@@ -151,4 +157,3 @@ def students(count, rate, span):
     memory = server.memory()
     server.stop()
     return {"students": count, "rate": rate, "pages": results, "memory": memory}
-

@@ -1,5 +1,6 @@
 """Starts servers on their processor, and stops them."""
 
+import atexit
 import contextlib
 import http.client
 import pathlib
@@ -12,7 +13,7 @@ from place import LOAD_CORE, SERVER_CORE, clean_environment, free_port, pinned
 
 
 class Server:
-    """A process that listens on a port of its own."""
+    """A process that listens on a port of its own. None outlives this one."""
 
     def __init__(self, command, port, log, environment=None, cwd=None, core=SERVER_CORE):
         self.port = port
@@ -29,6 +30,7 @@ class Server:
                 start_new_session=True,
             )
         self.pid = self.process.pid
+        atexit.register(self.stop)
 
     def wait(self, seconds=30):
         """Until something listens."""
@@ -50,6 +52,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        atexit.unregister(self.stop)
 
     def memory(self):
         """Resident and, of that, its own, in MB."""

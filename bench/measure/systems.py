@@ -9,7 +9,9 @@ from servers import Redis, Server
 USER, PASSWORD = "gkf", "correct horse battery staple"
 KEY = "0123456789abcdef0123456789abcdef"
 QUIET = {"ROCKET_LOG_LEVEL": "off", "ROCKET_PROFILE": "release", "ROCKET_ADDRESS": "127.0.0.1"}
-STUDENTS = "id,name,age,gender\n1,Steel Eggs,17,Unknown\n2,Iron Egg,19,male\n3,maidservant,18,female\n"
+STUDENTS = (
+    "id,name,age,gender\n1,Steel Eggs,17,Unknown\n2,Iron Egg,19,male\n3,maidservant,18,female\n"
+)
 
 # Name, what the tables call it, and whether a session can be shared by several clients.
 SYSTEMS = {
@@ -37,7 +39,12 @@ def dewar(directory, *arguments, text=""):
     """Runs a command of dewar's in a site's directory."""
     command = [DEWAR, *arguments]
     subprocess.run(
-        command, cwd=directory, env=clean_environment(), input=text, text=True, check=True,
+        command,
+        cwd=directory,
+        env=clean_environment(),
+        input=text,
+        text=True,
+        check=True,
         capture_output=True,
     )
 
@@ -132,10 +139,14 @@ class Round:
         )
 
     def tower(self, directory, _store, _redis, rolling):
-        return self.with_port("tower", directory, DATABASE=directory / "tower.db", ROLLING=int(rolling))
+        return self.with_port(
+            "tower", directory, DATABASE=directory / "tower.db", ROLLING=int(rolling)
+        )
 
     def actix(self, directory, store, redis, rolling):
-        return self.with_port("actix", directory, STORE=store, REDIS=redis or "", ROLLING=int(rolling))
+        return self.with_port(
+            "actix", directory, STORE=store, REDIS=redis or "", ROLLING=int(rolling)
+        )
 
     def flask(self, directory, store, redis, rolling):
         port = free_port()
@@ -150,14 +161,19 @@ class Round:
             # The table is made by the first process alone.
             subprocess.run(
                 pinned(LOAD_CORE, [BENCH / "target/flask/bin/python", "-c", "import app"]),
-                cwd=app, env=environment, check=True,
+                cwd=app,
+                env=environment,
+                check=True,
             )
         return Server(command, port, directory / "log", environment, cwd=app)
 
     def express(self, directory, _store, _redis, rolling):
         port = free_port()
         environment = clean_environment(
-            DATABASE=directory / "express.db", PORT=port, ROLLING=int(rolling), NODE_ENV="production"
+            DATABASE=directory / "express.db",
+            PORT=port,
+            ROLLING=int(rolling),
+            NODE_ENV="production",
         )
         app = BENCH / "peers/express/app.js"
         return Server(["node", app], port, directory / "log", environment)

@@ -1,18 +1,21 @@
-//! What processes have run, from `/proc`.
+//! What processes have run: user and system time, as `/proc` tells it but to the nanosecond.
 
 use std::collections::HashMap;
 use std::fs;
 
-/// Linux counts in these wherever it tells user space.
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+
+/// Linux counts the time of children that have ended in these.
 const TICKS_IN_A_SECOND: u64 = 100;
 
 struct Process {
     parent: u32,
-    ticks: u64,
+    microseconds: u64,
 }
 
-/// User and system time in microseconds of a process and all it started, those that have ended
-/// included once they were waited for.
+/// Microseconds of a process and all it started, those that have ended included once they were
+/// waited for.
 pub fn of_tree(root: u32) -> Result<u64, String> {
     let mut processes = HashMap::new();
     for entry in fs::read_dir("/proc").map_err(|error| error.to_string())?.flatten() {
@@ -36,14 +39,13 @@ pub fn of_tree(root: u32) -> Result<u64, String> {
         }
         true
     };
-    let ticks: u64 =
-        processes.iter().filter(|(pid, _)| below(pid)).map(|(_, process)| process.ticks).sum();
-    Ok(ticks * (1_000_000 / TICKS_IN_A_SECOND))
+    let tree = processes.iter().filter(|(pid, _)| below(pid));
+    Ok(tree.map(|(_, process)| process.microseconds).sum())
 }
 
-/// This process's own, in the same unit.
+/// This process's own.
 pub fn own() -> u64 {
-    read(std::process::id()).map_or(0, |own| own.ticks * (1_000_000 / TICKS_IN_A_SECOND))
+    run_by(std::process::id()).unwrap_or(0)
 }
 
 fn read(pid: u32) -> Option<Process> {
@@ -52,7 +54,15 @@ fn read(pid: u32) -> Option<Process> {
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    // utime, stime, cutime, cstime
-    let ticks = number(11)? + number(12)? + number(13)? + number(14)?;
-    Some(Process { parent: number(1)?.try_into().ok()?, ticks })
+    // cutime and cstime
+    let ended = (number(13)? + number(14)?) * (1_000_000 / TICKS_IN_A_SECOND);
+    Some(Process { parent: number(1)?.try_into().ok()?, microseconds: run_by(pid)? + ended })
+}
+
+/// Of all threads of one process, those that have ended too.
+fn run_by(pid: u32) -> Option<u64> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into().ok()?)).ok()?;
+    let time = clock_gettime(clock).ok()?;
+    let (seconds, nanoseconds) = (time.tv_sec(), time.tv_nsec());
+    u64::try_from(seconds * 1_000_000 + nanoseconds / 1000).ok()
 }

@@ -119,7 +119,7 @@ impl Run<'_> {
                 self.counted.end_span();
                 span_end = Some(due + every);
             }
-            if now >= end {
+            if now >= end && self.counted.latencies.count() + self.counted.errors > 0 {
                 return self.report(began, &before);
             }
         }
