@@ -47,13 +47,17 @@ def note(text):
     print(f"{minutes:3}:{seconds:02} {text}", file=sys.stderr, flush=True)
 
 
-def measure(size, only):
+def measure(size, only, file):
     results = {
         "only": only,
         "size": dataclasses.asdict(size),
         "facts": facts.gather(),
         "rounds": [],
     }
+
+    def save():
+        file.write_text(json.dumps(results, indent=1))
+
     for turn in range(size.rounds):
         note(f"round {turn + 1} of {size.rounds}")
         servers = Round(only)
@@ -66,22 +70,24 @@ def measure(size, only):
                 results["increments"] = checks.lost_updates(servers, size.increments, note)
         finally:
             servers.stop()
-    if not only:
-        at_scale(results, size)
+            save()
+    for name, part in at_scale(size) if not only else []:
+        results[name] = part
+        save()
     results["facts"]["date"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     results["facts"]["minutes"] = round((time.monotonic() - began) / 60)
-    return results
+    save()
 
 
-def at_scale(results, size):
+def at_scale(size):
     note(f"{size.sessions:,} sessions")
-    results["sessions"] = scale.sessions(1000, size.sessions, size.scale_rounds, size.span)
+    yield "sessions", scale.sessions(1000, size.sessions, size.scale_rounds, size.span)
     note("starting")
-    results["starting"] = scale.starting(min(size.sessions, 1_000_000), size.starts)
+    yield "starting", scale.starting(min(size.sessions, 1_000_000), size.starts)
     note(f"{size.students:,} students")
-    results["students"] = scale.students(size.students, 100, 2 * size.span)
+    yield "students", scale.students(size.students, 100, 2 * size.span)
     note(f"a sweep of {size.expired:,} expired sessions, {size.sweep_seconds} s")
-    results["sweep"] = scale.sweep(size.expired, size.sweep_seconds)
+    yield "sweep", scale.sweep(size.expired, size.sweep_seconds)
 
 
 def main():
@@ -109,8 +115,7 @@ def main():
             name, size = "only", QUICK if options.quick else FULL
     file = OUT / f"{name}.json"
     if not options.report:
-        results = measure(size, options.only)
-        file.write_text(json.dumps(results, indent=1))
+        measure(size, options.only, file)
         shutil.rmtree(WORK)
     text = report.render(json.loads(file.read_text()))
     if size is FULL and not options.only:

@@ -64,7 +64,10 @@ def measure(servers, span, backwards):
         for name, path, options, rolling in pages(system):
             server = servers.servers[system, rolling]
             times = ["--seconds", span, "--warm-up", min(0.4, span / 2)]
-            report = load(server, path, *options, *times, redis=servers.store(system))
+            # Peers may fail now and then, which the tables tell.
+            tolerated = 0.0 if system.startswith(("plain", "dewar", "ours")) else 0.01
+            redis = servers.store(system)
+            report = load(server, path, *options, *times, redis=redis, tolerated=tolerated)
             del report["spans"], report["cookie"]
             results[system][name] = report
         if system == "dewar_sqlite":

@@ -43,31 +43,41 @@ def render(results):
 
 PAGES = """\
 CPU microseconds of the server's processes for each request (user and system, all its children);
-behind the semicolon Redis's own. The page is Dewar's list of three students, from one template, rendered by
-MiniJinja (Rust), Jinja2 (Flask) and nunjucks (express). SQLite is in WAL mode everywhere, with
-`synchronous = FULL` in Dewar (an answered write survives a loss of power) and `NORMAL` in all others (it
-may not). Rust is built with `opt-level = 3` and no LTO, but for the `dewar` binary, which is the
-released one.
+behind the semicolon Redis's own. The page is Dewar's list of three students, from one template,
+rendered by MiniJinja (Rust), Jinja2 (Flask) and nunjucks (express). SQLite is in WAL mode
+everywhere, with `synchronous = FULL` in Dewar (an answered write survives a loss of power) and
+`NORMAL` in all others (it may not). Rust is built with `opt-level = 3` and no LTO, but for the
+`dewar` binary, which is the released one.
 """
 
 
 def machine(results):
     facts, size = results["facts"], results["size"]
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    return (
-        f"Measured {facts['date']} on {facts['processor']}, {facts['processors']} processors "
-        f"(virtual machine: {facts['virtual']}), {facts['memory_gb']} GB, Linux {facts['kernel']}, "
-        f"{facts['system']}, {facts['disk']} with {facts['fsync_us']} µs for a durable write; load "
-        f"average before the start {facts['load_average']:.1f}. {facts['dewar']} at {facts['commit']}. "
-        f"{versions}.\n\n"
-        f"The server runs on one processor, the load generator (and Redis) on another; 32 keep-alive "
-        f"connections, each with a session of its own. {size['rounds']} rounds, in each of which all "
-        f"servers are new and every cell is measured for {size['span']:g} s, every other round in the "
-        f"reverse order. Cells are medians over the rounds with the least and the most; ratios are "
-        f"formed within a round. Each answer is checked for its status and for what the page must hold; "
-        f"a wrong one stops the run. The load generator was busy {busiest(results):.0%} of the time at "
-        f"most.\n"
-    )
+    return f"""\
+Measured {facts["date"]} on {facts["processor"]}, {facts["processors"]} processors (virtual machine:
+{facts["virtual"]}), {facts["memory_gb"]} GB, Linux {facts["kernel"]}, {facts["system"]},
+{facts["disk"]} with {facts["fsync_us"]} µs for a durable write; load average before the start
+{facts["load_average"]:.1f}. {facts["dewar"]} at {facts["commit"]}. {versions}.
+
+The server runs on one processor, the load generator (and Redis) on another; 32 keep-alive
+connections, each with a session of its own. Rounds: {size["rounds"]}, in each of which all servers
+are new and every cell is measured for {size["span"]:g} s, every other round in the reverse order.
+Cells are medians over the rounds with the least and the most; ratios are formed within a round.
+Each answer is checked for its status and for what the page must hold. {wrong_answers(results)} The
+load generator was busy {busiest(results):.0%} of the time at most.
+"""
+
+
+def wrong_answers(results):
+    wrong = [
+        f"{cell['errors']} of {SYSTEMS[system]}, {page}"
+        for one in results["rounds"]
+        for system, pages in one.items()
+        for page, cell in pages.items()
+        if cell.get("errors")
+    ]
+    return f"Wrong, and not counted, were {'; '.join(wrong)}." if wrong else "None was wrong."
 
 
 def busiest(results):
@@ -79,13 +89,11 @@ def busiest(results):
 
 
 def spread(values, unit="", digits=None):
+    """The median with the least and the most, by default in three digits."""
     values = list(values)
     median = statistics.median(values)
-    digits = (
-        digits
-        if digits is not None
-        else (0 if abs(median) >= 100 else 1 if abs(median) >= 10 else 2)
-    )
+    if digits is None:
+        digits = next((digits for digits, least in enumerate([100, 10, 0.1]) if median >= least), 3)
     if len(values) == 1:
         return f"{median:.{digits}f}{unit}"
     return f"{median:.{digits}f}{unit} ({min(values):.{digits}f}–{max(values):.{digits}f})"
@@ -230,19 +238,17 @@ def scale_list(results):
         "p99 ms",
         "CPU ms",
     ]
-    return "\n".join(
-        [
-            table(heads, rows),
-            f"A session takes {sessions['bytes_per_session']:.0f} bytes of the file, index included. From the "
-            f"start of the program to the first page for somebody signed in, with {starting['sessions']:,} "
-            f"sessions in the file, it takes {spread(starting['milliseconds'], ' ms')}; memory then is "
-            f"{starting['idle']['resident_mb']} MB ({starting['idle']['anonymous_mb']} its own).\n\n"
-            f"A sweep of {sweep['expired']:,} expired sessions under full load took {sweep['seconds']:.0f} s "
-            f"and left {sweep['left']:,}; p99 of the page, second by second, before it "
-            f"{spread(sweep['p99_before_us'], ' µs')}, during it {spread(sweep['p99_during_us'], ' µs')}.\n",
-            table(heads2, pages),
-        ]
-    )
+    text = f"""\
+A session takes {sessions["bytes_per_session"]:.0f} bytes of the file, index included. From the start
+of the program to the first page for somebody signed in, with {starting["sessions"]:,} sessions in the
+file, it takes {spread(starting["milliseconds"], " ms")}; memory then is
+{starting["idle"]["resident_mb"]} MB ({starting["idle"]["anonymous_mb"]} its own).
+
+A sweep of {sweep["expired"]:,} expired sessions under full load took {sweep["seconds"]:.0f} s and
+left {sweep["left"]:,}; p99 of the page, second by second, before it
+{spread(sweep["p99_before_us"], " µs")}, during it {spread(sweep["p99_during_us"], " µs")}.
+"""
+    return "\n".join([table(heads, rows), text, table(heads2, pages)])
 
 
 def put_into(document, text):

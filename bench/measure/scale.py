@@ -44,7 +44,9 @@ def sessions(few, many, rounds, span):
     return {
         "few": few,
         "many": many,
-        "rounds": [{"few": a, "many": b} for a, b in zip(measured[few], measured[many], strict=True)],
+        "rounds": [
+            {"few": a, "many": b} for a, b in zip(measured[few], measured[many], strict=True)
+        ],
         "memory_few": memory[few],
         "memory_many": memory[many],
         "bytes_per_session": sites[many][1],

@@ -86,12 +86,12 @@ impl Run<'_> {
             while self.connections[index].waiting_since.is_some() {
                 self.turn(&request, None, |_, _| Ok(()))?;
             }
+            if let Some(problem) = self.counted.first_error.take() {
+                return Err(format!("{path} failed: {problem}"));
+            }
             if self.connections[index].cookies.is_empty() {
                 return Err(format!("{path} sets no cookie"));
             }
-        }
-        if let Some(problem) = self.counted.first_error.take() {
-            return Err(format!("{path} failed: {problem}"));
         }
         if self.options.share {
             let cookies = self.connections[0].cookies.clone();
@@ -167,17 +167,8 @@ impl Run<'_> {
     }
 
     fn begin(&mut self) -> Result<(Instant, Vec<u64>), String> {
-        self.fail_on_error()?;
         self.counted = Counted::new();
         Ok((Instant::now(), self.cpu()?))
-    }
-
-    /// An error in the warm-up is one of the setting up.
-    fn fail_on_error(&mut self) -> Result<(), String> {
-        match self.counted.first_error.take() {
-            Some(problem) => Err(format!("before anything was counted: {problem}")),
-            None => Ok(()),
-        }
     }
 
     /// Of each server, and of this process.
