@@ -154,8 +154,9 @@ class Round:
             STORE=store, REDIS=redis or "", DATABASE=directory / "flask.db", ROLLING=int(rolling)
         )
         # As its documentation recommends for one processor, with threads that keep connections.
-        gunicorn = [BENCH / "target/flask/bin/gunicorn", "--workers", 3, "--threads", 4]
-        command = [*gunicorn, "--keep-alive", 75, "--bind", f"127.0.0.1:{port}", "app:app"]
+        gunicorn = [BENCH / "target/flask/bin/gunicorn", "--no-control-socket"]
+        size = ["--workers", 3, "--threads", 4, "--keep-alive", 75]
+        command = [*gunicorn, *size, "--bind", f"127.0.0.1:{port}", "app:app"]
         app = BENCH / "peers/flask_app"
         if store == "sqlalchemy":
             # The table is made by the first process alone.
