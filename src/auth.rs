@@ -1,6 +1,7 @@
 //! Who may look: accounts, their passwords, and the checks in front of every page.
 
 pub mod accounts;
+pub mod form_token;
 mod guard;
 pub mod origin;
 pub mod password;

@@ -5,6 +5,7 @@ use rocket::request::{FromRequest, Outcome};
 use rocket::{Request, State};
 
 use super::accounts::{Account, Accounts};
+use super::form_token;
 use crate::db;
 use crate::session::{self, Session};
 
@@ -44,11 +45,12 @@ pub enum Error {
 /// survives. `remember` keeps the session beyond the browser's end.
 ///
 /// # Errors
-/// Never in practice: numbers fit a session.
+/// When the operating system has no random bytes.
 pub fn sign_in(session: &Session, account: &Account, remember: bool) -> Result<(), session::Error> {
     session.clear();
     session.regenerate();
     session.set_permanent(remember);
+    form_token::draw(session)?;
     session.insert(ID, &account.id)?;
     session.insert(EPOCH, &account.epoch)
 }
@@ -69,6 +71,7 @@ async fn user(request: &Request<'_>) -> Result<User, Error> {
     let accounts = request.rocket().state::<Accounts>().ok_or(Error::NotSignedIn)?;
     match accounts.find(id).await? {
         Some(account) if !account.disabled && account.epoch == epoch => {
+            form_token::show(request, session);
             Ok(User { id, name: account.name })
         }
         _ => {

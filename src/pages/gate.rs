@@ -10,7 +10,7 @@ use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
 
 use super::methods::ALL;
-use crate::auth::origin::is_cross_origin;
+use crate::auth::origin::{Source, is_cross_origin};
 use crate::config::Live;
 
 #[derive(Clone)]
@@ -47,10 +47,22 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         log::warn!("refused a {} from another site to {}", request.method(), request.uri().path());
         return Some(Status::Forbidden);
     }
+    if acts_on_a_session(request) && Source::of(request) == Source::Untold {
+        log::warn!("refused a {} that does not say where it comes from", request.method());
+        return Some(Status::Forbidden);
+    }
     if request.local_cache(|| NamesItsMethod(false)).0 {
         return Some(Status::BadRequest);
     }
     None
+}
+
+/// Whether the request changes something by the power of a cookie. Signing in needs none, and
+/// signing out looks at the token of its form.
+fn acts_on_a_session(request: &Request<'_>) -> bool {
+    let safe = matches!(request.method(), Method::Get | Method::Head | Method::Options);
+    let path = request.uri().path();
+    !safe && request.headers().contains("Cookie") && !matches!(path.as_str(), "/login" | "/logout")
 }
 
 #[rocket::async_trait]

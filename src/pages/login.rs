@@ -12,6 +12,8 @@ use super::errors::{self, ErrorPage, Strict};
 use super::form::Measured;
 use super::templates::Page;
 use crate::auth::accounts::{Accounts, name_key};
+use crate::auth::form_token;
+use crate::auth::origin::Source;
 use crate::auth::password::{Passwords, Verdict};
 use crate::auth::throttle::{Attempt, Refusal, Throttle};
 use crate::auth::{User, sign_in};
@@ -159,16 +161,40 @@ async fn void(attempt: Attempt<'_>) {
     }
 }
 
-/// Ends the session on the server. Without one it is no error.
-#[post("/logout")]
-pub fn logout(session: &Session, user: Result<User, crate::auth::GuardError>) -> Redirect {
-    if let Ok(user) = user {
-        log::info!("account {} signed out", user.id);
-    }
-    if !session.is_new() {
+#[derive(FromForm)]
+pub struct SignOut<'r> {
+    csrf_token: Vec<&'r str>,
+}
+
+/// Ends the session on the server. Without one it is no error, and does nothing.
+///
+/// It has to come from a page of this site, which the browser says or the form's token shows. A
+/// wrong token is refused whatever the browser says.
+#[post("/logout", data = "<sent>")]
+pub fn logout(
+    sent: Option<Form<SignOut<'_>>>,
+    source: Source,
+    session: &Session,
+    user: Result<User, crate::auth::GuardError>,
+) -> Result<Redirect, Status> {
+    // An account that was locked or removed has had its session emptied on the way here.
+    if !session.is_new() && !session.is_empty() {
+        let tokens = sent.as_ref().map_or(&[][..], |form| &form.csrf_token);
+        let ours = match tokens {
+            [] => source == Source::Own,
+            [token] => form_token::is_right(session, token),
+            _ => false,
+        };
+        if !ours {
+            log::warn!("refused a sign-out that no page of this site sent");
+            return Err(Status::Forbidden);
+        }
+        if let Ok(user) = user {
+            log::info!("account {} signed out", user.id);
+        }
         session.clear();
     }
-    Redirect::to(uri!(form(next = Option::<&str>::None)))
+    Ok(Redirect::to(uri!(form(next = Option::<&str>::None))))
 }
 
 fn again<'r>(form: &Credentials<'r>, error: String) -> Login<'r> {

@@ -128,7 +128,9 @@ fn whatever_looked_at_the_session_varies_by_cookie() {
     // Ending a session last, since afterwards there is none to look at.
     for (target, form) in [("/login", right_pair()), ("/logout", String::new())] {
         for cookie in ["", "session=junk", &kept] {
-            let request = Wire::post(target, FORM, &form).header("Cookie", cookie);
+            let request = Wire::post(target, FORM, &form)
+                .header("Cookie", cookie)
+                .header("Origin", "http://dewar.test");
             let answer = request.send(siege.port());
             assert_eq!((answer.status, answer.header("Vary")), (303, Some("Cookie")), "{cookie:?}");
         }

@@ -3,6 +3,7 @@
 mod answers;
 mod content;
 mod forgery;
+mod form_tokens;
 mod forms;
 mod framing;
 mod garbage;
