@@ -92,8 +92,8 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
         !config.sessions.hash_ids,
         "without SESSION_HASH_IDS a copy of the store signs its reader in",
     );
-    let short = config.sessions.secret_key.as_ref().is_some_and(|key| key.expose().len() < 32);
-    warn(short, "SECRET_KEY is shorter than 32 characters; `dewar key` prints a good one");
+    let short = config.sessions.fallbacks.iter().any(|key| key.expose().len() < 32);
+    warn(short, "a key in SECRET_KEY_FALLBACKS is shorter than 32 bytes; let it go soon");
     warn(
         rocket.profile == rocket::Config::DEBUG_PROFILE && !cfg!(debug_assertions),
         "this is the debug profile",

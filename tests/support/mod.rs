@@ -307,7 +307,8 @@ impl Browser {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if method == "POST" && !headers.iter().any(|(name, _)| *name == "Origin") {
+        let safe = matches!(method, "GET" | "HEAD" | "OPTIONS");
+        if !safe && !headers.iter().any(|(name, _)| *name == "Origin") {
             request = request.header("Origin", &self.base);
         }
         if let Some(cookie) = &*self.cookie.borrow() {
