@@ -1,6 +1,5 @@
 //! `dewar check`: what would be in force, where it comes from, and what is unsafe about it.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
@@ -34,7 +33,8 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         };
         rows.push((key.into(), value, origin));
     }
-    let warnings = warnings(&checked, &rocket, &reader);
+    let mut warnings = warnings(&checked, &rocket, &reader);
+    warnings.extend(checked.without_effect.iter().cloned());
     if context.json {
         let settings: Vec<_> = rows
             .iter()
@@ -58,7 +58,8 @@ fn directory(dir: Option<&Path>) -> String {
     dir.map_or_else(|| "(none)".into(), |dir| dir.display().to_string())
 }
 
-fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<String> {
+/// What is unsafe in production, a line for each.
+pub(super) fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<String> {
     let cookie = &config.sessions.cookie;
     let open = !rocket.address.is_loopback();
     let mut warnings = Vec::new();
@@ -107,15 +108,6 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
         config.urls.scheme == "http" && config.urls.server_name.is_some() && cookie.secure,
         "SESSION_COOKIE_SECURE asks for https; set PREFERRED_URL_SCHEME = \"https\" as well",
     );
-    if let Origin::File(path, _) = reader.origin("SECRET_KEY")
-        && let Ok(metadata) = std::fs::metadata(&path)
-        && metadata.permissions().mode() & 0o077 != 0
-    {
-        warnings.push(format!(
-            "{} holds SECRET_KEY and can be read by others; chmod 600 it, or use a credential",
-            path.display()
-        ));
-    }
-    warnings.extend(config.without_effect.iter().cloned());
+    warnings.extend(config::exposed(reader, config));
     warnings
 }

@@ -6,20 +6,25 @@ use rocket::fairing::AdHoc;
 use rocket::tokio::runtime::Builder;
 use rocket::{Build, Orbit, Rocket};
 
-use super::{Context, Failure, systemd};
+use super::{Context, Failure, check, systemd};
 use crate::config::{self, Config, Live};
 use crate::logging;
 use crate::session::Sessions;
+use crate::session::settings::Reader;
 
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
     let file = config::locate(context.config.as_deref())?;
+    let checked = Config::from_figment(&figment)?;
+    let rocket_config = config::rocket_config(&figment)?;
+    let warnings = check::warnings(&checked, &rocket_config, &Reader::new(&figment));
     let reload = move || {
         let figment = config::figment(file.as_deref()).map_err(|error| error.to_string())?;
         let config = Config::from_figment(&figment).map_err(|error| error.to_string())?;
         Ok((figment, config))
     };
     launch(figment, move |rocket| {
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
         rocket.attach(AdHoc::on_liftoff("Service", |rocket| {
             Box::pin(async move {
                 warn_without_accounts(rocket).await;

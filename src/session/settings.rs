@@ -20,6 +20,8 @@ use super::cookie::CookieSettings;
 use super::signing::Signer;
 pub(crate) use elsewhere::overlap;
 pub use env::FlaskEnv;
+#[cfg(feature = "app")]
+pub(crate) use env::SECRETS;
 pub use filesystem::{FileHash, FileSettings};
 pub(crate) use host::host_in_ascii;
 pub use reader::{Origin, Reader, SettingsError};

@@ -85,8 +85,11 @@ fn every_body_has_a_type_and_every_text_a_charset() {
         let kind = answer.header("Content-Type").unwrap_or_default();
         match kind {
             "" => assert!(answer.body.is_empty(), "{name}"),
-            "image/svg+xml" => assert_eq!(name, "picture"),
-            _ => assert!(kind.starts_with("text/") && kind.ends_with("; charset=utf-8"), "{name}"),
+            "image/svg+xml; charset=utf-8" => assert_eq!(name, "picture"),
+            _ => assert!(
+                kind.starts_with("text/") && kind.ends_with("; charset=utf-8"),
+                "{name}: {kind}"
+            ),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod content;
+mod files;
 mod forgery;
 mod form_tokens;
 mod forms;
