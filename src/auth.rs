@@ -6,6 +6,7 @@ mod guard;
 pub mod origin;
 pub mod password;
 pub mod throttle;
+mod work;
 
 pub use accounts::{Account, Accounts};
 pub use guard::{Error as GuardError, User, account_id, sign_in};

@@ -31,7 +31,8 @@ pub use app::{StartError, rocket};
 #[cfg(feature = "app")]
 mod app {
     use figment::Figment;
-    use rocket::{Build, Rocket};
+    use rocket::fairing::AdHoc;
+    use rocket::{Build, Orbit, Rocket};
 
     use crate::auth::Accounts;
     use crate::auth::password::Passwords;
@@ -76,9 +77,22 @@ mod app {
             .manage(Passwords::default())
             .manage(Throttle::new(&db))
             .manage(Live::new(config))
+            .attach(AdHoc::on_liftoff("Password hashes", |rocket| {
+                Box::pin(expect_stored_hashes(rocket))
+            }))
             .attach(sessions)
             .attach(templates);
         Ok(pages::mount(rocket))
+    }
+
+    /// What is not known here is learnt at the first sign-in to each account.
+    async fn expect_stored_hashes(rocket: &Rocket<Orbit>) {
+        let (Some(accounts), Some(passwords)) = (rocket.state(), rocket.state()) else { return };
+        let (accounts, passwords): (&Accounts, &Passwords) = (accounts, passwords);
+        match accounts.hash_parameters().await {
+            Ok(stored) => passwords.expect(&stored),
+            Err(error) => log::warn!("the accounts' password hashes cannot be read: {error}"),
+        }
     }
 }
 

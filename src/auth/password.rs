@@ -1,12 +1,14 @@
 //! Password hashing with Argon2id: 19 MiB, two passes, as OWASP's Password Storage cheat sheet
 //! recommends and as the argon2 crate does by default.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params};
 use rocket::tokio::sync::Semaphore;
+
+use super::work::{Work, spend};
 
 /// More waiting sign-ins than this are answered with 503 at once.
 const MAX_WAITING: usize = 64;
@@ -62,57 +64,61 @@ fn verify(password: &str, stored: &str) -> Verdict {
         return Verdict::Wrong;
     };
     match Argon2::default().verify_password(password.as_bytes(), &parsed) {
-        Ok(()) if same_parameters(stored, &DUMMY) => Verdict::Right,
+        Ok(()) if same_parameters(stored) => Verdict::Right,
         Ok(()) => Verdict::RightButOld,
         Err(_) => Verdict::Wrong,
     }
 }
 
-/// Compares algorithm, version and parameters: what stands before the salt.
-fn same_parameters(a: &str, b: &str) -> bool {
-    let parameters = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
-    parameters(a) == parameters(b)
+/// Whether algorithm, version and parameters, which stand before the salt, are today's.
+fn same_parameters(stored: &str) -> bool {
+    let params = Params::default();
+    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+    stored.starts_with(&format!("$argon2id$v=19$m={memory},t={passes},p={lanes}$"))
 }
-
-/// A hash that no password is checked against but that takes as long as one.
-static DUMMY: LazyLock<String> = LazyLock::new(|| {
-    let random = crate::session::SessionId::generate(32).map(|id| format!("{id:?}"));
-    let password = random.unwrap_or_default();
-    hash(&password).map(|hash| hash.0).unwrap_or_else(|_| "$argon2id$v=19$m=19456,t=2,p=1$".into())
-});
 
 /// Checks passwords, as many at once as there are processors.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    work: Arc<Work>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        // Made beside the start, which need not wait for it.
-        std::thread::spawn(|| LazyLock::force(&DUMMY).len());
         Self {
             running: Arc::new(Semaphore::new(processors)),
             waiting: Arc::new(Semaphore::new(processors + MAX_WAITING)),
+            work: Arc::default(),
         }
     }
 }
 
 impl Passwords {
+    /// Learns with which parameters passwords are stored, so that none takes longer to check than
+    /// another: beginnings of hashes will do.
+    pub fn expect(&self, stored: &[String]) {
+        stored.iter().for_each(|stored| self.work.expect(stored));
+    }
+
     /// Checks `password` against `stored`; against nothing, in the same time, when there is no
     /// such account.
     ///
     /// # Errors
     /// [`Error::Overloaded`] when too many sign-ins wait.
     pub async fn check(&self, password: String, stored: Option<String>) -> Result<Verdict, Error> {
-        self.run(move || match stored {
-            Some(stored) => verify(&password, &stored),
-            None => {
-                verify(&password, &DUMMY);
-                Verdict::Wrong
+        let work = Arc::clone(&self.work);
+        self.run(move || {
+            let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| {
+                work.expect(stored);
+                verify(&password, stored)
+            });
+            if let Some(rest) = work.remaining(stored.as_deref()) {
+                spend(&password, rest);
             }
+            verdict
         })
         .await
     }
