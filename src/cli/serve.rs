@@ -40,6 +40,7 @@ pub fn launch(
     figment: Figment,
     attach: impl FnOnce(Rocket<Build>) -> Rocket<Build>,
 ) -> Result<(), Failure> {
+    without_core_dumps();
     let size = config::rocket_config(&figment)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(size.workers)
@@ -81,6 +82,15 @@ pub fn launch(
             ErrorKind::Io(error) => Err(Failure::Failed(error.to_string())),
             kind => Err(Failure::Failed(format!("cannot start: {kind}"))),
         },
+    }
+}
+
+/// A core dump would hold the secret key and what visitors send.
+fn without_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        log::warn!("core dumps cannot be turned off: {error}");
     }
 }
 
