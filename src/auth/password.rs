@@ -1,12 +1,14 @@
 //! Password hashing with Argon2id: 19 MiB, two passes, as OWASP's Password Storage cheat sheet
 //! recommends and as the argon2 crate does by default.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, Params};
-use rocket::tokio::sync::Semaphore;
+use rocket::tokio::sync::{Semaphore, oneshot};
 
 use super::work::{Work, spend};
 
@@ -77,22 +79,44 @@ fn same_parameters(stored: &str) -> bool {
     stored.starts_with(&format!("$argon2id$v=19$m={memory},t={passes},p={lanes}$"))
 }
 
-/// Checks passwords, as many at once as there are processors.
+/// Checks passwords, as many at once as there are processors, each on a thread of its own: what a
+/// thread has freed, it keeps for its next hash, so that no more threads may have to do with them.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    running: Arc<Semaphore>,
+    jobs: Sender<Job>,
     waiting: Arc<Semaphore>,
     work: Arc<Work>,
 }
 
+type Job = Box<dyn FnOnce() + Send>;
+
 impl Default for Passwords {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..processors {
+            let queue = Arc::clone(&queue);
+            let thread = std::thread::Builder::new().name("passwords".into());
+            if let Err(error) = thread.spawn(move || work_off(&queue)) {
+                log::error!("a thread for passwords cannot be started: {error}");
+            }
+        }
         Self {
-            running: Arc::new(Semaphore::new(processors)),
+            jobs,
             waiting: Arc::new(Semaphore::new(processors + MAX_WAITING)),
             work: Arc::default(),
         }
+    }
+}
+
+/// Until nobody can send any more.
+fn work_off(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        // A panic has been logged, and is told to who waits by the channel that it drops.
+        let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
 
@@ -135,15 +159,18 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
-        let running = Arc::clone(&self.running).acquire_owned().await;
-        rocket::tokio::task::spawn_blocking(move || {
-            // Held by the work itself: a request that goes away must not let another begin.
-            let _running = running;
-            work()
-        })
-        .await
-        .map_err(|error| Error::Hash(error.to_string()))
+        let waiting = Arc::clone(&self.waiting);
+        let waiting = waiting.try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            let _waiting = waiting;
+            // Whoever has gone away needs no answer.
+            if !answer.is_closed() {
+                let _ = answer.send(work());
+            }
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| Error::Hash("there is no thread".into()))?;
+        answered.await.map_err(|_| Error::Hash("it was not finished".into()))
     }
 }
 

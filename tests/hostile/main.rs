@@ -1,7 +1,9 @@
 //! What is malformed, oversized or hostile gets a clear answer, and everybody else is served.
 
 mod answers;
+mod at_rest;
 mod content;
+mod crowd;
 mod files;
 mod forgery;
 mod form_tokens;
@@ -10,6 +12,7 @@ mod framing;
 mod garbage;
 mod guessing;
 mod identity;
+mod keys;
 mod log;
 mod parameters;
 mod paths;
