@@ -197,7 +197,7 @@ pub fn rocket_config(figment: &Figment) -> Result<rocket::Config, ConfigError> {
 }
 
 fn describe(error: figment::Error) -> String {
-    error.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
+    error.into_iter().map(|error| settings::without_excerpt(&error)).collect::<Vec<_>>().join("\n")
 }
 
 /// Where the configuration file is: `explicit`, or `ROCKET_CONFIG`, or `Rocket.toml` in the

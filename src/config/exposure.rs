@@ -58,7 +58,7 @@ fn secret_files(reader: &Reader) -> BTreeMap<String, PathBuf> {
     for key in SECRETS {
         if let Origin::File(path, _) = reader.origin(key)
             && reader.value(key).is_some_and(|value| match value.as_str() {
-                Some(text) if text.contains("://") => without_password(text) != text,
+                Some(text) if text.contains("://") => holds_password(text),
                 Some(text) => *key != "DATABASE" && !text.is_empty(),
                 None => true,
             })
@@ -68,6 +68,13 @@ fn secret_files(reader: &Reader) -> BTreeMap<String, PathBuf> {
     }
     files.extend(reader.secret_files());
     files
+}
+
+fn holds_password(url: &str) -> bool {
+    let Some(parsed) = Url::parse(url) else { return false };
+    let user = parsed.place.rsplit_once('@').map_or("", |(user, _)| user);
+    let parameter = parsed.parameters.iter().any(|(name, _)| name == "password");
+    parameter || user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
 }
 
 /// Where accounts, students and sessions are, as far as that is on this machine's disk.

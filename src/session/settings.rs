@@ -24,6 +24,8 @@ pub use env::FlaskEnv;
 pub(crate) use env::SECRETS;
 pub use filesystem::{FileHash, FileSettings};
 pub(crate) use host::host_in_ascii;
+#[cfg(feature = "app")]
+pub(crate) use reader::without_excerpt;
 pub use reader::{Origin, Reader, SettingsError};
 pub use stores::StoreSettings;
 

@@ -14,6 +14,7 @@ mod guessing;
 mod identity;
 mod keys;
 mod log;
+mod mistakes;
 mod parameters;
 mod paths;
 mod planted;

@@ -56,7 +56,7 @@ impl Reader {
         let figment = figment.clone().merge(env.clone());
         let problems = match figment.extract::<Dict>() {
             Ok(_) => Vec::new(),
-            Err(error) => error.into_iter().map(|error| error.to_string()).collect(),
+            Err(error) => error.into_iter().map(|error| without_excerpt(&error)).collect(),
         };
         Self { figment, env, problems }
     }
@@ -294,6 +294,15 @@ impl Reader {
 fn is_upper_case(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_uppercase())
         && !name.contains(|c: char| c.is_ascii_lowercase())
+}
+
+/// A figment's error without the line of the file that it quotes, in which a secret may stand.
+pub(crate) fn without_excerpt(error: &figment::Error) -> String {
+    let quoted = |line: &str| {
+        line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|')
+    };
+    let text = error.to_string();
+    text.lines().filter(|line| !quoted(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// A whole number of either sign, as files and variables give it in types of their own.
