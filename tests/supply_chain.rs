@@ -35,8 +35,9 @@ fn every_dependency_is_licensed_comes_from_the_registry_and_is_there_once() {
         let file = dir.path().join("deny.toml");
         std::fs::write(&file, rules).unwrap();
         let mut command = in_the_project(program.clone().unwrap());
-        command.args(["--offline", "--locked", "check", "--deny", "warnings", "--config"]);
-        let output = command.arg(file).args(["bans", "licenses", "sources"]).output().unwrap();
+        command.args(["--offline", "--locked", "--config"]).arg(file);
+        command.args(["check", "--deny", "warnings", "bans", "licenses", "sources"]);
+        let output = command.output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let rules = include_str!("../deny.toml");
