@@ -30,12 +30,16 @@ pub use requests::{Requests, TrustedHost};
 pub use templates::Templates;
 pub use urls::Urls;
 
+/// So much that some hundred sign-outs fit, however the log stands.
+const DATABASE_RESERVE: u64 = 1024 * 1024;
+
 /// The settings of no other group, with what each does in a line.
 const KEYS: &[(&str, &str)] = &[
     (
         "DATABASE",
         "of accounts, students and, by default, sessions: a SQLite file or postgresql://…",
     ),
+    ("DATABASE_RESERVE", "bytes of the disk kept for signing out when it is full; 0 keeps none"),
     ("GENDER_LABELS", "what to show in place of a stored gender"),
 ];
 
@@ -61,6 +65,8 @@ pub struct Config {
     pub sessions: Settings,
     /// `DATABASE`.
     pub database: Location,
+    /// `DATABASE_RESERVE`, in bytes: what is kept beside each SQLite file.
+    pub database_reserve: u64,
     /// `GENDER_LABELS`.
     pub gender_labels: HashMap<String, String>,
     /// What requests may look like.
@@ -110,6 +116,7 @@ impl Config {
         let config = Self {
             sessions: Settings::read(&mut reader),
             database: read_database(&mut reader),
+            database_reserve: reader.integer("DATABASE_RESERVE").unwrap_or(DATABASE_RESERVE),
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
             requests: Requests::read(&mut reader, debug),
             urls: Urls::read(&mut reader),

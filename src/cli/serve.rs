@@ -139,6 +139,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let (had, has) = (&old.requests, &new.requests);
     [
         ("DATABASE", old.database != new.database),
+        ("DATABASE_RESERVE", old.database_reserve != new.database_reserve),
         ("template_dir", old.templates.dir != new.templates.dir),
         ("static_dir", old.files.dir != new.files.dir),
         (

@@ -55,6 +55,7 @@ impl Config {
             "SESSION_USE_SIGNER" => sessions.use_signer.to_string(),
             "SESSION_HASH_IDS" => sessions.hash_ids.to_string(),
             "DATABASE" => text(&self.database.to_string()),
+            "DATABASE_RESERVE" => format!("{} bytes", self.database_reserve),
             "GENDER_LABELS" => format!("{:?}", self.gender_labels),
             "MAX_CONTENT_LENGTH" => format!("{} bytes", self.requests.max_content_length),
             "MAX_FORM_MEMORY_SIZE" => format!("{} bytes", self.requests.max_form_memory_size),

@@ -13,6 +13,7 @@ use super::backend::{Backend, SWEEP_AT_ONCE};
 use super::error::Error;
 use super::guard::Session;
 use super::settings::{Settings, SettingsError};
+use super::store::ended::Ended;
 use super::store::{self, Store};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -63,7 +64,7 @@ impl Sessions {
     /// A fairing with a store of one's own, in place of the one that the settings name. They are
     /// checked all the same, and `SESSION_MIGRATE_FROM` is not used.
     pub fn with_store(store: Arc<dyn Store>) -> Self {
-        Self { own_store: Some(store), ..Self::default() }
+        Self { own_store: Some(ended(store)), ..Self::default() }
     }
 
     /// Reads the settings again and puts them in force for the requests that follow. Sessions
@@ -135,6 +136,10 @@ impl Sessions {
     }
 }
 
+fn ended(store: Arc<dyn Store>) -> Arc<dyn Store> {
+    Arc::new(Ended::new(store))
+}
+
 /// The settings' backend, and the one that it moves sessions from; on the stores of `current`
 /// where those are the same.
 fn open(mut settings: Settings, current: Option<&Backend>) -> Result<Backend, Error> {
@@ -142,7 +147,7 @@ fn open(mut settings: Settings, current: Option<&Backend>) -> Result<Backend, Er
     let from = from.map(|from| open(*from, current.and_then(Backend::migrate_from))).transpose()?;
     let store = match current {
         Some(current) if current.same_place(&settings) => current.store().cloned(),
-        _ => store::connect(&settings)?,
+        _ => store::connect(&settings)?.map(ended),
     };
     Ok(Backend::new(settings, store, from))
 }

@@ -79,29 +79,31 @@ pub async fn add(file: &Arc<Database>, new: New) -> Result<bool, Error> {
 }
 
 pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result<bool, Error> {
-    let changed = file.write(move |connection| match change {
+    let changed = file.write_at_all_costs(move |connection| match &change {
         Change::Password(password) => connection.execute(
             "UPDATE accounts SET password_hash = ?2, epoch = epoch + 1 WHERE name_key = ?1",
             params![key, password.as_str()],
         ),
         Change::Disable => connection.execute(
             "UPDATE accounts SET disabled = 1, epoch = epoch + 1 WHERE name_key = ?1",
-            [key],
+            [&key],
         ),
         Change::Enable => {
-            connection.execute("UPDATE accounts SET disabled = 0 WHERE name_key = ?1", [key])
+            connection.execute("UPDATE accounts SET disabled = 0 WHERE name_key = ?1", [&key])
         }
         Change::SignOut => {
-            connection.execute("UPDATE accounts SET epoch = epoch + 1 WHERE name_key = ?1", [key])
+            connection.execute("UPDATE accounts SET epoch = epoch + 1 WHERE name_key = ?1", [&key])
         }
-        Change::Remove => connection.execute("DELETE FROM accounts WHERE name_key = ?1", [key]),
+        Change::Remove => connection.execute("DELETE FROM accounts WHERE name_key = ?1", [&key]),
     });
     Ok(changed.await? == 1)
 }
 
 pub async fn sign_out_all(file: &Arc<Database>) -> Result<(), Error> {
-    file.write(|connection| connection.execute("UPDATE accounts SET epoch = epoch + 1", []))
-        .await?;
+    file.write_at_all_costs(|connection| {
+        connection.execute("UPDATE accounts SET epoch = epoch + 1", [])
+    })
+    .await?;
     Ok(())
 }
 
