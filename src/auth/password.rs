@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{Error as PhcError, PasswordHasher, PasswordVerifier};
 use rocket::tokio::sync::Semaphore;
 
 /// More waiting sign-ins than this are answered with 503 at once.
@@ -56,15 +56,17 @@ pub fn hash(password: &str) -> Result<PasswordHash, Error> {
 }
 
 /// Checks a password on the calling thread.
-fn verify(password: &str, stored: &str) -> Verdict {
+fn verify(password: &str, stored: &str) -> Result<Verdict, Error> {
     let Ok(parsed) = Phc::new(stored) else {
         log::error!("an account's password hash is unreadable; set a new password");
-        return Verdict::Wrong;
+        return Ok(Verdict::Wrong);
     };
     match Argon2::default().verify_password(password.as_bytes(), &parsed) {
-        Ok(()) if same_parameters(stored, &DUMMY) => Verdict::Right,
-        Ok(()) => Verdict::RightButOld,
-        Err(_) => Verdict::Wrong,
+        Ok(()) if same_parameters(stored, &DUMMY) => Ok(Verdict::Right),
+        Ok(()) => Ok(Verdict::RightButOld),
+        // This says nothing of the password.
+        Err(error @ PhcError::OutOfMemory) => Err(Error::Hash(error.to_string())),
+        Err(_) => Ok(Verdict::Wrong),
     }
 }
 
@@ -105,16 +107,13 @@ impl Passwords {
     /// such account.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when too many sign-ins wait.
+    /// [`Error::Overloaded`] when too many sign-ins wait, [`Error::Hash`] when there is no memory.
     pub async fn check(&self, password: String, stored: Option<String>) -> Result<Verdict, Error> {
         self.run(move || match stored {
             Some(stored) => verify(&password, &stored),
-            None => {
-                verify(&password, &DUMMY);
-                Verdict::Wrong
-            }
+            None => verify(&password, &DUMMY).map(|_| Verdict::Wrong),
         })
-        .await
+        .await?
     }
 
     /// Hashes `password` anew.
@@ -151,9 +150,9 @@ mod tests {
         for password in ["", "123", "pass\0word", "Grüße 😀", &long] {
             let stored = hash(password).unwrap();
             assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-            assert_eq!(verify(password, stored.as_str()), Verdict::Right);
+            assert_eq!(verify(password, stored.as_str()), Ok(Verdict::Right));
             for other in [&format!("{password} "), &format!("{password}\0"), "pass", &long[..72]] {
-                assert_eq!(verify(other, stored.as_str()), Verdict::Wrong, "{other:?}");
+                assert_eq!(verify(other, stored.as_str()), Ok(Verdict::Wrong), "{other:?}");
             }
         }
     }
@@ -163,11 +162,11 @@ mod tests {
         let params = argon2::Params::new(8, 1, 1, None).unwrap();
         let weak = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
         let stored: Phc = weak.hash_password(b"123").unwrap();
-        assert_eq!(verify("123", &stored.to_string()), Verdict::RightButOld);
+        assert_eq!(verify("123", &stored.to_string()), Ok(Verdict::RightButOld));
         for broken in
             ["", "123", "$argon2id$", "$argon2id$v=19$m=4294967295,t=9,p=1$YWFh$YWFh", "ü"]
         {
-            assert_eq!(verify("123", broken), Verdict::Wrong, "{broken}");
+            assert_eq!(verify("123", broken), Ok(Verdict::Wrong), "{broken}");
         }
     }
 }
