@@ -5,6 +5,7 @@
 mod error;
 mod file;
 mod reserve;
+mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use error::Error;
 use file::{Identity, prepare};
+use wal::Wal;
 use writer::Writer;
 
 /// How long a request waits for a lock that another process holds.
@@ -45,6 +47,7 @@ pub struct Database {
     path: PathBuf,
     readers: RwLock<Option<Readers>>,
     writer: Writer,
+    wal: Arc<Wal>,
     reads: AtomicU64,
     writes: AtomicU64,
 }
@@ -73,10 +76,12 @@ impl Database {
         {
             return Ok(database);
         }
-        let writer = Writer::start(&path)?;
+        let wal = Arc::new(Wal::default());
+        let writer = Writer::start(&path, Arc::clone(&wal))?;
         let database = Arc::new(Self {
             readers: RwLock::new(None),
             writer,
+            wal,
             path,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -248,6 +253,7 @@ impl Database {
         if let Some(readers) = readers.as_ref().filter(|open| open.identity == identity) {
             return Ok(readers.clone());
         }
+        self.wal.part(&self.path, identity);
         let fresh = Readers { pool: open_pool(&self.path)?, identity };
         *readers = Some(fresh.clone());
         Ok(fresh)

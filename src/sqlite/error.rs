@@ -45,7 +45,10 @@ pub enum Error {
         detail: String,
     },
     /// The file is something else.
-    #[error("{} is not a SQLite database", .0.display())]
+    #[error(
+        "{} is not a SQLite database; if it was one, restore a backup with `dewar restore`",
+        .0.display()
+    )]
     NotADatabase(PathBuf),
     /// Anything else that SQLite reports.
     #[error("{}: {source}", path.display())]

@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::file::Identity;
 use super::reserve::Reserve;
+use super::wal::Wal;
 use super::{BUSY_TIMEOUT, Error};
 
 /// A longer transaction would make its first change wait too long.
@@ -32,14 +33,15 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the writing connection and starts its thread.
-    pub(super) fn start(path: &Path) -> Result<Self, Error> {
-        let connection = Open::new(path)?;
+    pub(super) fn start(path: &Path, wal: Arc<Wal>) -> Result<Self, Error> {
+        let connection = Open::new(path, &wal)?;
         let (queue, jobs) = mpsc::channel();
         let reserve = Arc::new(Mutex::new(Reserve::of(path)));
         let worker = Worker {
             path: path.into(),
             connection: Some(connection),
             jobs,
+            wal,
             reserve: Arc::clone(&reserve),
         };
         let thread = std::thread::Builder::new()
@@ -167,8 +169,9 @@ struct Open {
 }
 
 impl Open {
-    fn new(path: &Path) -> Result<Self, Error> {
+    fn new(path: &Path, wal: &Wal) -> Result<Self, Error> {
         let identity = Identity::of(path)?;
+        wal.part(path, identity);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .and_then(|connection| {
@@ -180,13 +183,14 @@ impl Open {
                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                      PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
                      PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
-                     PRAGMA journal_size_limit = 67108864;",
+                     PRAGMA journal_size_limit = 8388608;",
                 )?;
                 // Fails on a read-only file now instead of at the first sign-in.
                 connection.execute_batch("BEGIN IMMEDIATE; COMMIT;")?;
                 Ok(connection)
             })
             .map_err(|error| Error::sqlite(path, error))?;
+        wal.join(path, identity);
         Ok(Self { connection, identity })
     }
 }
@@ -195,6 +199,7 @@ struct Worker {
     path: PathBuf,
     connection: Option<Open>,
     jobs: Receiver<Box<dyn Job>>,
+    wal: Arc<Wal>,
     reserve: Arc<Mutex<Reserve>>,
 }
 
@@ -277,7 +282,7 @@ impl Worker {
     fn make_room(&mut self) {
         lock(&self.reserve).spend();
         if self.connection.is_none() {
-            self.connection = Open::new(&self.path).ok();
+            self.connection = Open::new(&self.path, &self.wal).ok();
         }
         if let Some(open) = &self.connection {
             let written = open.connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
@@ -296,7 +301,7 @@ impl Worker {
         identity?;
         let open = match self.connection.take() {
             Some(open) => open,
-            None => Open::new(&self.path)?,
+            None => Open::new(&self.path, &self.wal)?,
         };
         let wait = deadline.saturating_duration_since(Instant::now());
         let begun = open

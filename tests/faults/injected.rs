@@ -21,7 +21,8 @@ fn a_failed_sync_acknowledges_nothing_and_is_not_retried_on_the_same_connection(
     for n in 1..=times(5, 50) {
         let inject = format!("inject=fsync,fdatasync:error=EIO:when={n}");
         let load = Load::on(server.port);
-        let strace = Strace::attach(server.child.id(), &["-e", "trace=fsync,fdatasync", "-e", &inject]);
+        let strace =
+            Strace::attach(server.child.id(), &["-e", "trace=fsync,fdatasync", "-e", &inject]);
         wait_for("the fault", || (strace.injected() > 0).then_some(()));
         wait_for("a write after it", || {
             let before = load.peek(|ledger| ledger.signed_in);
@@ -63,9 +64,9 @@ fn a_failed_read_is_503_and_never_a_sign_out() {
     let (mut refused, mut injected) = (0, 0);
     for fault in ["error=EIO", "retval=0", "retval=512"] {
         for n in 1..=times(3, 20) {
-            let inject = format!("inject=pread64:{fault}:when={n}+{}", n + 1);
+            let inject = format!("inject=pread64:{fault}:when={n}+{}", n + 3);
             let strace = Strace::attach(server.child.id(), &["-e", "trace=pread64", "-e", &inject]);
-            for round in 0..8 {
+            for round in 0..times(3, 8) {
                 // Another process's write makes the pages read anew.
                 let other = rusqlite::Connection::open(site.database()).unwrap();
                 other.execute_batch("BEGIN IMMEDIATE; UPDATE students SET age = age; COMMIT;").ok();

@@ -53,15 +53,16 @@ fn fill(dir: &Path) -> PathBuf {
 /// One of ext4, in a file, whose power can be cut.
 pub struct Ext4 {
     dir: TempDir,
+    copies: usize,
 }
 
 impl Ext4 {
     /// `None` where mounting is not allowed or a tool is missing.
     pub fn new(test: &str) -> Option<Self> {
-        let ext4 = Self { dir: tempfile::tempdir().unwrap() };
+        let ext4 = Self { dir: tempfile::tempdir().unwrap(), copies: 0 };
         std::fs::create_dir(ext4.path()).unwrap();
         let made = std::fs::File::create(ext4.image())
-            .and_then(|image| image.set_len(256 * 1024 * 1024))
+            .and_then(|image| image.set_len(64 * 1024 * 1024))
             .is_ok()
             && run("mkfs.ext4", &["-q", "-F", ext4.image().to_str().unwrap()])
             && run("python3", &["-c", ""])
@@ -70,7 +71,7 @@ impl Ext4 {
     }
 
     fn image(&self) -> PathBuf {
-        self.dir.path().join("image")
+        self.dir.path().join(format!("image{}", self.copies))
     }
 
     pub fn path(&self) -> PathBuf {
@@ -111,10 +112,15 @@ impl Ext4 {
         std::fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "1").is_ok()
     }
 
-    /// Puts the mended file system in its place, while what is open still uses the broken one.
-    pub fn mend(&self) {
+    /// Puts a mended copy in its place, while what is open still uses the broken one.
+    pub fn mend(&mut self) {
+        assert!(run("sync", &[]));
         assert!(run("umount", &["-l", self.path().to_str().unwrap()]));
-        // 1: errors were corrected.
+        let broken = self.image();
+        self.copies += 1;
+        // `mount` would give the same device for the same file.
+        std::fs::copy(broken, self.image()).unwrap();
+        // Its status 1 is for errors that were corrected.
         let _ = run("e2fsck", &["-fy", self.image().to_str().unwrap()]);
         assert!(self.mount());
     }
