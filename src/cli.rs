@@ -10,6 +10,7 @@ mod generate;
 mod init;
 mod serve;
 mod sessions;
+mod stop;
 mod students;
 mod systemd;
 mod terminal;

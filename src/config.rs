@@ -212,7 +212,14 @@ fn defaults() -> rocket::Config {
         ip_header: None,
         max_blocking: 64,
         cli_colors: false,
-        shutdown: rocket::config::Shutdown { grace: 2, mercy: 2, ..Default::default() },
+        shutdown: rocket::config::Shutdown {
+            // `serve` handles the signals, and stops what is accepted first.
+            ctrlc: false,
+            signals: std::collections::HashSet::new(),
+            grace: 2,
+            mercy: 2,
+            ..Default::default()
+        },
         limits: Limits::new(),
         ..rocket::Config::release_default()
     }

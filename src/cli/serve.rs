@@ -6,7 +6,7 @@ use rocket::fairing::AdHoc;
 use rocket::tokio::runtime::Builder;
 use rocket::{Build, Orbit, Rocket};
 
-use super::{Context, Failure, systemd};
+use super::{Context, Failure, stop, systemd};
 use crate::config::{self, Config, Live};
 use crate::logging;
 use crate::session::Sessions;
@@ -47,7 +47,7 @@ pub fn launch(
         logging::configure(&config.log);
         config.without_effect.iter().for_each(|line| log::info!("{line}"));
     }
-    let rocket = attach(rocket).attach(AdHoc::on_liftoff("Address", |rocket| {
+    let rocket = stop::gently(attach(rocket)).attach(AdHoc::on_liftoff("Address", |rocket| {
         Box::pin(async move {
             let config = rocket.config();
             let address = std::net::SocketAddr::new(config.address, config.port);
@@ -59,7 +59,6 @@ pub fn launch(
         })
     }));
     let launched = runtime.block_on(rocket.launch());
-    systemd::stopping();
     // Requests that outlive the grace period do not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     match launched {
