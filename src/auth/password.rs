@@ -1,12 +1,14 @@
 //! Password hashing with Argon2id: 19 MiB, two passes, as OWASP's Password Storage cheat sheet
 //! recommends and as the argon2 crate does by default.
 
-use std::sync::{Arc, LazyLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{Error as PhcError, PasswordHasher, PasswordVerifier};
-use rocket::tokio::sync::Semaphore;
+use rocket::tokio::sync::{Semaphore, oneshot};
 
 /// More waiting sign-ins than this are answered with 503 at once.
 const MAX_WAITING: usize = 64;
@@ -88,6 +90,27 @@ static DUMMY: LazyLock<String> = LazyLock::new(|| {
 pub struct Passwords {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    workers: Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads for the work, until nobody can send any more. They are few: of the runtime's many each
+/// would keep the memory of a hash, which the C library does not give back.
+fn workers(count: usize) -> Sender<Job> {
+    let (workers, jobs) = mpsc::channel::<Job>();
+    let jobs = Arc::new(Mutex::new(jobs));
+    for _ in 0..count {
+        let jobs = Arc::clone(&jobs);
+        let next = move || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        std::thread::spawn(move || {
+            while let Ok(job) = next() {
+                // Whoever waits for one that panics hears that it is gone.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+            }
+        });
+    }
+    workers
 }
 
 impl Default for Passwords {
@@ -98,6 +121,7 @@ impl Default for Passwords {
         Self {
             running: Arc::new(Semaphore::new(processors)),
             waiting: Arc::new(Semaphore::new(processors + MAX_WAITING)),
+            workers: workers(processors),
         }
     }
 }
@@ -130,13 +154,16 @@ impl Passwords {
     ) -> Result<T, Error> {
         let _waiting = self.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
         let running = Arc::clone(&self.running).acquire_owned().await;
-        rocket::tokio::task::spawn_blocking(move || {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(move || {
             // Held by the work itself: a request that goes away must not let another begin.
             let _running = running;
-            work()
-        })
-        .await
-        .map_err(|error| Error::Hash(error.to_string()))
+            // The request may have gone away.
+            let _ = reply.send(work());
+        });
+        let gone = || Error::Hash("the work was interrupted".into());
+        self.workers.send(job).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
     }
 }
 
