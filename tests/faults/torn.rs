@@ -33,8 +33,23 @@ enum Call {
     Removed {
         file: String,
     },
+    /// The end of this session was asked for on this socket.
+    Asked {
+        socket: String,
+        cookie: String,
+    },
     /// Bytes to a client.
-    Sent(Vec<u8>),
+    Sent {
+        socket: String,
+        bytes: Vec<u8>,
+    },
+}
+
+/// The session cookies of which clients were told before the power went.
+#[derive(Default)]
+struct Told {
+    live: HashSet<String>,
+    dead: HashSet<String>,
 }
 
 #[test]
@@ -45,14 +60,17 @@ fn no_order_of_torn_writes_loses_what_was_acknowledged() {
     }
     let mut row = Row::new(3, "torn and reordered writes, rebuilt from a recording");
     let site = site("");
-    drop(site.serve());
+    // All of it in the one file.
+    let mut server = site.serve();
+    server.signal("-TERM");
+    assert!(server.child.wait().unwrap().success());
     let first = BTreeMap::from([("dewar.db".to_owned(), std::fs::read(site.database()).unwrap())]);
     let server = site.serve();
-    let calls = "trace=pwrite64,ftruncate,fsync,fdatasync,unlink,write,writev,sendto";
+    let calls = "trace=pwrite64,ftruncate,fsync,fdatasync,unlink,write,writev,sendto,read,recvfrom";
     let strace = Strace::attach(server.child.id(), &["-y", "-xx", "-s", "70000", "-e", calls]);
     let load = Load::on(server.port);
     std::thread::sleep(Duration::from_secs(times(3, 30) as u64));
-    let ledger = load.stop();
+    assert_eq!(load.stop().count(503), 0);
     // A checkpoint of the whole, as at a stop.
     let other = Connection::open(site.database()).unwrap();
     other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())).unwrap();
@@ -61,16 +79,15 @@ fn no_order_of_torn_writes_loses_what_was_acknowledged() {
     let calls = calls_in(&std::fs::read_to_string(log).unwrap());
     drop((strace, server));
 
-    let known: HashSet<String> = ledger.cookies().0.into_iter().chain(ledger.cookies().1).collect();
     let states = times(100, 1000);
     let mut random = Random(7);
     let dir = tempfile::tempdir().unwrap();
     for state in 0..states {
         let length = calls.len() * (state + 1) / states;
-        let (files, acknowledged) = rebuild(&first, &calls[..length], &mut random);
-        let (lost, revived) = verdict(dir.path(), &files, &acknowledged, &known);
+        let (files, told) = rebuild(&first, &calls[..length], &mut random);
+        let (lost, revived) = verdict(dir.path(), &files, &told);
         row.rounds += 1;
-        row.acknowledged += acknowledged.len();
+        row.acknowledged += told.live.len() + told.dead.len();
         row.holds(lost, revived);
     }
     let writes = calls.iter().filter(|call| matches!(call, Call::Write { .. })).count();
@@ -78,14 +95,14 @@ fn no_order_of_torn_writes_loses_what_was_acknowledged() {
     assert!(writes > 20 && row.acknowledged > states);
 }
 
-/// The files as a loss of power leaves them, and the session cookies that were sent before.
+/// The files as a loss of power leaves them, and what had been told before.
 fn rebuild(
     first: &BTreeMap<String, Vec<u8>>,
     calls: &[Call],
     random: &mut Random,
-) -> (BTreeMap<String, Vec<u8>>, Vec<String>) {
+) -> (BTreeMap<String, Vec<u8>>, Told) {
     let mut files = first.clone();
-    let mut acknowledged = Vec::new();
+    let (mut told, mut asked) = (Told::default(), BTreeMap::new());
     let synced: BTreeMap<&str, usize> = calls
         .iter()
         .enumerate()
@@ -113,20 +130,24 @@ fn rebuild(
             Call::Removed { file } if random.coin() => {
                 files.remove(file);
             }
-            Call::Sent(bytes) => acknowledged.extend(cookie_in(bytes)),
+            Call::Asked { socket, cookie } => {
+                told.live.remove(cookie);
+                asked.insert(socket, cookie.clone());
+            }
+            Call::Sent { socket, bytes } => {
+                if bytes.starts_with(b"HTTP/1.1 303") {
+                    told.dead.extend(asked.remove(socket));
+                }
+                told.live.extend(cookie_after("set-cookie: session=", bytes));
+            }
             Call::Cut { .. } | Call::Removed { .. } | Call::Synced { .. } => {}
         }
     }
-    (files, acknowledged)
+    (files, told)
 }
 
-/// How many of the sessions are lost in these files, which must be sound.
-fn verdict(
-    dir: &Path,
-    files: &BTreeMap<String, Vec<u8>>,
-    acknowledged: &[String],
-    known: &HashSet<String>,
-) -> (usize, usize) {
+/// How many sessions are lost, and how many are back, in these files, which must be sound.
+fn verdict(dir: &Path, files: &BTreeMap<String, Vec<u8>>, told: &Told) -> (usize, usize) {
     for name in ["dewar.db", "dewar.db-wal", "dewar.db-shm"] {
         let _ = std::fs::remove_file(dir.join(name));
     }
@@ -143,19 +164,16 @@ fn verdict(
         let found = connection.query_row(find, [id.as_str()], |_| Ok(())).optional();
         found.unwrap().is_some()
     };
-    // A session that is ended later may be gone already; the last of those sent may not.
-    let latest: Vec<_> = acknowledged.iter().rev().take(64).collect();
-    let live = latest.iter().filter(|cookie| known.contains(&format!("session={cookie}")));
-    let lost = live.filter(|cookie| !is_there(cookie)).count();
-    (lost, 0)
+    let kept = |cookies: &HashSet<String>| cookies.iter().filter(|cookie| is_there(cookie)).count();
+    (told.live.len() - kept(&told.live), kept(&told.dead))
 }
 
-/// The value of the session cookie in an answer.
-fn cookie_in(bytes: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(bytes).to_lowercase();
-    let at = text.find("set-cookie: session=")? + "set-cookie: session=".len();
-    let value = String::from_utf8_lossy(&bytes[at..]).split(';').next()?.to_owned();
-    (!value.is_empty()).then_some(value)
+/// The value of a session cookie that follows these words, if it is one.
+fn cookie_after(words: &str, bytes: &[u8]) -> Option<String> {
+    let at = String::from_utf8_lossy(bytes).to_lowercase().find(words)? + words.len();
+    let rest = String::from_utf8_lossy(&bytes[at..]).into_owned();
+    let value = rest.split([';', '\r']).next()?;
+    (!value.is_empty()).then(|| value.to_owned())
 }
 
 /// The calls that succeeded, in the order in which they ended; those of an answer where it began.
@@ -193,22 +211,32 @@ fn call_in(line: &str) -> Option<Call> {
     if line.rsplit_once(" = ")?.1.starts_with('-') {
         return None;
     }
+    // With -xx paths are escaped too.
+    let path = || {
+        let (_, rest) = line.split_once('<')?;
+        String::from_utf8(unescape(rest.split_once('>')?.0)).ok()
+    };
+    let socket = || path().filter(|path| path.starts_with("socket:"));
     if is_answer(line) {
-        return line.contains("<socket:").then(|| Call::Sent(strings(line).concat()));
+        return Some(Call::Sent { socket: socket()?, bytes: strings(line).concat() });
     }
     let file = || {
-        let (_, rest) = line.split_once('<')?;
-        // With -xx paths are escaped too.
-        let path = rest.split_once('>')?.0;
-        let path = String::from_utf8(unescape(path)).ok()?;
+        let path = path()?;
         let name = path.rsplit('/').next()?.to_owned();
         matches!(&*name, "dewar.db" | "dewar.db-wal").then_some(name)
     };
     let numbers = || {
-        let arguments = line.rsplit_once(") = ").map(|(start, _)| start)?;
+        let arguments = line.rsplit_once(" = ")?.0.trim_end().strip_suffix(')')?;
         arguments.rsplit(", ").next()?.trim().parse::<usize>().ok()
     };
     match line.split_once('(')?.0 {
+        "read" | "recvfrom" => {
+            let (socket, bytes) = (socket()?, strings(line).concat());
+            let ends = [&b"POST /login"[..], b"POST /logout"];
+            let asks = ends.iter().any(|start| bytes.starts_with(start));
+            let cookie = cookie_after("\r\ncookie: session=", &bytes).filter(|_| asks)?;
+            Some(Call::Asked { socket, cookie })
+        }
         "pwrite64" => Some(Call::Write {
             file: file()?,
             offset: numbers()?,
