@@ -117,6 +117,10 @@ impl Sessions {
     }
 
     async fn sweep(self) {
+        // A store on the network is connected to now, so that what is wrong with it is in the log.
+        if let Err(error) = self.ping().await {
+            log::warn!("{error}");
+        }
         loop {
             rocket::tokio::time::sleep(SWEEP_EVERY).await;
             let Ok(Some(store)) = self.store() else { continue };

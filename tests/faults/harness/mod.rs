@@ -2,6 +2,7 @@
 
 pub mod load;
 pub mod mount;
+pub mod proxy;
 pub mod row;
 pub mod strace;
 
