@@ -11,6 +11,7 @@ mod generate;
 mod init;
 mod serve;
 mod sessions;
+mod stop;
 mod students;
 mod systemd;
 mod terminal;

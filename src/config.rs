@@ -38,12 +38,16 @@ pub use requests::{Requests, TrustedHost};
 pub use templates::Templates;
 pub use urls::Urls;
 
+/// So much that some hundred sign-outs fit, however the log stands.
+const DATABASE_RESERVE: u64 = 1024 * 1024;
+
 /// The settings of no other group, with what each does in a line.
 const KEYS: &[(&str, &str)] = &[
     (
         "DATABASE",
         "of accounts, students and, by default, sessions: a SQLite file or postgresql://…",
     ),
+    ("DATABASE_RESERVE", "bytes of the disk kept for signing out when it is full; 0 keeps none"),
     ("GENDER_LABELS", "what to show in place of a stored gender"),
 ];
 
@@ -96,6 +100,8 @@ pub struct Config {
     pub sessions: Settings,
     /// `DATABASE`.
     pub database: Location,
+    /// `DATABASE_RESERVE`, in bytes: what is kept beside each SQLite file.
+    pub database_reserve: u64,
     /// `GENDER_LABELS`.
     pub gender_labels: HashMap<String, String>,
     /// Passwords, and what is recorded of those who use them.
@@ -153,6 +159,7 @@ impl Config {
         let config = Self {
             sessions: Settings::read(&mut reader),
             database: read_database(&mut reader),
+            database_reserve: reader.integer("DATABASE_RESERVE").unwrap_or(DATABASE_RESERVE),
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
             accounts: AccountSettings::read(&mut reader),
             requests: Requests::read(&mut reader, debug),
@@ -274,7 +281,14 @@ fn defaults() -> rocket::Config {
         max_blocking: 64,
         cli_colors: false,
         keep_alive: clients::KEEP_ALIVE,
-        shutdown: rocket::config::Shutdown { grace: 2, mercy: 2, ..Default::default() },
+        shutdown: rocket::config::Shutdown {
+            // `serve` handles the signals, and stops what is accepted first.
+            ctrlc: false,
+            signals: std::collections::HashSet::new(),
+            grace: 2,
+            mercy: 2,
+            ..Default::default()
+        },
         limits: Limits::new(),
         ..rocket::Config::release_default()
     }

@@ -34,6 +34,8 @@ pub use app::{StartError, rocket};
 
 #[cfg(feature = "app")]
 mod app {
+    use std::sync::Arc;
+
     use figment::Figment;
     use rocket::fairing::AdHoc;
     use rocket::{Build, Orbit, Rocket};
@@ -45,8 +47,13 @@ mod app {
     use crate::db::{self, Db};
     use crate::metrics::{LiveSessions, Metrics};
     use crate::pages;
+    use crate::session::settings::StoreSettings;
     use crate::session::{Sessions, SetupError};
+    use crate::sqlite::Database;
     use crate::students::Students;
+
+    /// A larger file is not read through at the start, which should not take long.
+    const CHECKED_AT_START: u64 = 32 * 1024 * 1024;
 
     /// Why the application cannot start.
     #[derive(Debug, thiserror::Error)]
@@ -78,6 +85,10 @@ mod app {
         let sessions = Sessions::fairing().watched_by(metrics.watch());
         // Opened here so that a failure is reported once and in full.
         sessions.reload(&figment)?;
+        for file in files(&config)? {
+            file.check(CHECKED_AT_START).map_err(db::Error::from)?;
+            reserve(&file, config.database_reserve);
+        }
         let templates = pages::templates(&config);
         // `Template` asks for an existing directory, but the templates are built in.
         let figment = figment.merge(("template_dir", "/dev/null"));
@@ -126,6 +137,31 @@ mod app {
         match accounts.hash_parameters().await {
             Ok(stored) => passwords.expect(&stored),
             Err(error) => log::warn!("the accounts' password hashes cannot be read: {error}"),
+        }
+    }
+
+    /// The SQLite files in use.
+    fn files(config: &Config) -> Result<Vec<Arc<Database>>, db::Error> {
+        let sessions = match &config.sessions.store {
+            StoreSettings::Sqlite { path } => Some(path),
+            _ => None,
+        };
+        let paths = config.database.file().into_iter().chain(sessions);
+        let mut files = paths.map(|path| Database::open(path)).collect::<Result<Vec<_>, _>>()?;
+        files.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        Ok(files)
+    }
+
+    /// Keeps some of the disk for signing out, or tells why not: nothing else depends on it.
+    fn reserve(file: &Database, bytes: u64) {
+        let path = file.path().display();
+        match file.keep_reserve(bytes) {
+            Ok(true) => {}
+            Ok(false) => log::warn!(
+                "the disk of {path} has too little space for DATABASE_RESERVE: when it is full, \
+                 signing out may answer 503"
+            ),
+            Err(error) => log::warn!("DATABASE_RESERVE cannot be kept: {error}"),
         }
     }
 }

@@ -4,6 +4,8 @@
 
 mod error;
 mod file;
+mod reserve;
+mod wal;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use error::Error;
 use file::{Identity, prepare};
+use wal::Wal;
 use writer::Writer;
 
 /// How long a request waits for a lock that another process holds.
@@ -48,6 +51,7 @@ pub struct Database {
     path: PathBuf,
     readers: RwLock<Option<Readers>>,
     writer: Writer,
+    wal: Arc<Wal>,
     reads: AtomicU64,
     writes: AtomicU64,
 }
@@ -99,10 +103,12 @@ impl Database {
         {
             return Ok(database);
         }
-        let writer = Writer::start(&path)?;
+        let wal = Arc::new(Wal::default());
+        let writer = Writer::start(&path, Arc::clone(&wal))?;
         let database = Arc::new(Self {
             readers: RwLock::new(None),
             writer,
+            wal,
             path,
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
@@ -182,18 +188,68 @@ impl Database {
     }
 
     /// Runs `change` in the writer's next transaction and answers when that is on the disk. If it
-    /// fails, what it did is undone; the others in the transaction are not concerned.
+    /// fails, what it did is undone; the others in the transaction are not concerned. A change whose
+    /// transaction was undone may be run again.
     ///
     /// # Errors
     /// When the change or the commit fails, or the file stays locked for [`BUSY_TIMEOUT`].
     pub async fn write<T, F>(&self, change: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        let answer = self.writer.submit(change).await.unwrap_or(Err(Error::Interrupted));
+        let answer = self.writer.submit(change, false).await.unwrap_or(Err(Error::Interrupted));
         answer.inspect_err(|error| self.forget_if_fatal(error))
+    }
+
+    /// [`write`](Self::write) for what ends sessions: on a full disk it may use the space that is
+    /// kept for that ([`keep_reserve`](Self::keep_reserve)).
+    ///
+    /// # Errors
+    /// When the change or the commit fails, or the file stays locked for [`BUSY_TIMEOUT`].
+    pub async fn write_at_all_costs<T, F>(&self, change: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        let answer = self.writer.submit(change, true).await.unwrap_or(Err(Error::Interrupted));
+        answer.inspect_err(|error| self.forget_if_fatal(error))
+    }
+
+    /// Reads all of it, if the file has no more than `most` bytes, and looks whether it is sound.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], with SQLite's first finding, which names a page; or when it cannot be
+    /// read.
+    pub fn check(&self, most: u64) -> Result<(), Error> {
+        let length = std::fs::metadata(&self.path).map_err(|e| Error::file(&self.path, e))?.len();
+        if length > most {
+            return Ok(());
+        }
+        let found: String = self.read_blocking(|connection| {
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        })?;
+        match &*found {
+            "ok" => Ok(()),
+            _ => {
+                let detail = found.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+                Err(Error::Corrupt { path: self.path.clone(), detail })
+            }
+        }
+    }
+
+    /// Keeps this many bytes of the disk in a file beside the database, its name with `-reserve`
+    /// after it, readable by its owner alone. On a full disk it is removed so that sessions can be
+    /// ended, and until there is space to make it again nothing but that is written. 0 keeps none
+    /// and removes the file. False where that would be more than a quarter of what is free: then
+    /// none is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be made or removed. None is kept then.
+    pub fn keep_reserve(&self, bytes: u64) -> Result<bool, Error> {
+        self.writer.keep_reserve(bytes).map_err(|source| Error::file(&self.path, source))
     }
 
     /// [`write`](Self::write) for callers outside an async runtime.
@@ -203,7 +259,7 @@ impl Database {
     pub fn write_blocking<T, F>(&self, change: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.writes.fetch_add(1, Ordering::Relaxed);
         let answer = self.writer.submit_blocking(change).unwrap_or(Err(Error::Interrupted));
@@ -225,6 +281,7 @@ impl Database {
         if let Some(readers) = open.as_ref().filter(|readers| readers.are_of(identity)) {
             return Ok(readers.pool.clone());
         }
+        self.wal.part(&self.path, identity);
         let pool = open_pool(&self.path)?;
         *open = Some(Readers {
             pool: pool.clone(),

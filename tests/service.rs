@@ -151,20 +151,6 @@ fn idle_and_stuck_clients_do_not_hold_up_a_stop() {
 }
 
 #[test]
-fn a_second_start_on_one_port_is_told_so_and_harms_nothing() {
-    let site = Site::new("");
-    let server = site.serve();
-    let browser = server.signed_in();
-    let mut second = site.command(&["serve"]);
-    second.env("ROCKET_PORT", server.port.to_string());
-    let output = support::output_of(second, b"");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(error.contains(&format!("cannot listen on 127.0.0.1:{}", server.port)), "{error}");
-    assert!(browser.is_signed_in());
-}
-
-#[test]
 fn a_dead_log_does_not_stop_the_service() {
     let site = Site::new("");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

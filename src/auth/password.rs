@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{Error as PhcError, PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, Params};
 use rocket::tokio::sync::{Semaphore, oneshot};
 
@@ -60,15 +60,17 @@ pub fn hash(password: &str) -> Result<PasswordHash, Error> {
 }
 
 /// Checks a password on the calling thread.
-fn verify(password: &str, stored: &str) -> Verdict {
+fn verify(password: &str, stored: &str) -> Result<Verdict, Error> {
     let Ok(parsed) = Phc::new(stored) else {
         log::error!("an account's password hash is unreadable; set a new password");
-        return Verdict::Wrong;
+        return Ok(Verdict::Wrong);
     };
     match Argon2::default().verify_password(password.as_bytes(), &parsed) {
-        Ok(()) if same_parameters(stored) => Verdict::Right,
-        Ok(()) => Verdict::RightButOld,
-        Err(_) => Verdict::Wrong,
+        Ok(()) if same_parameters(stored) => Ok(Verdict::Right),
+        Ok(()) => Ok(Verdict::RightButOld),
+        // This says nothing of the password.
+        Err(error @ PhcError::OutOfMemory) => Err(Error::Hash(error.to_string())),
+        Err(_) => Ok(Verdict::Wrong),
     }
 }
 
@@ -131,20 +133,23 @@ impl Passwords {
     /// such account.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] when too many sign-ins wait.
+    /// [`Error::Overloaded`] when too many sign-ins wait, [`Error::Hash`] when there is no memory.
     pub async fn check(&self, password: String, stored: Option<String>) -> Result<Verdict, Error> {
         let work = Arc::clone(&self.work);
         self.run(move || {
-            let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| {
-                work.expect(stored);
-                verify(&password, stored)
-            });
+            let verdict = match &stored {
+                Some(stored) => {
+                    work.expect(stored);
+                    verify(&password, stored)?
+                }
+                None => Verdict::Wrong,
+            };
             if let Some(rest) = work.remaining(stored.as_deref()) {
-                spend(&password, rest);
+                spend(&password, rest)?;
             }
-            verdict
+            Ok(verdict)
         })
-        .await
+        .await?
     }
 
     /// Hashes `password` anew.
@@ -184,9 +189,9 @@ mod tests {
         for password in ["", "123", "pass\0word", "Grüße 😀", &long] {
             let stored = hash(password).unwrap();
             assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-            assert_eq!(verify(password, stored.as_str()), Verdict::Right);
+            assert_eq!(verify(password, stored.as_str()), Ok(Verdict::Right));
             for other in [&format!("{password} "), &format!("{password}\0"), "pass", &long[..72]] {
-                assert_eq!(verify(other, stored.as_str()), Verdict::Wrong, "{other:?}");
+                assert_eq!(verify(other, stored.as_str()), Ok(Verdict::Wrong), "{other:?}");
             }
         }
     }
@@ -196,11 +201,11 @@ mod tests {
         let params = argon2::Params::new(8, 1, 1, None).unwrap();
         let weak = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
         let stored: Phc = weak.hash_password(b"123").unwrap();
-        assert_eq!(verify("123", &stored.to_string()), Verdict::RightButOld);
+        assert_eq!(verify("123", &stored.to_string()), Ok(Verdict::RightButOld));
         for broken in
             ["", "123", "$argon2id$", "$argon2id$v=19$m=4294967295,t=9,p=1$YWFh$YWFh", "ü"]
         {
-            assert_eq!(verify("123", broken), Verdict::Wrong, "{broken}");
+            assert_eq!(verify("123", broken), Ok(Verdict::Wrong), "{broken}");
         }
     }
 }

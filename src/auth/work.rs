@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::{Argon2, Params};
 
+use super::password::Error;
+
 /// Memory in KiB, and how often it is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cost {
@@ -65,10 +67,14 @@ impl Work {
 }
 
 /// Does it, for nothing.
-pub fn spend(password: &str, params: Params) {
+///
+/// # Errors
+/// [`Error::Hash`] when there is no memory: an answer without the work would tell names apart.
+pub fn spend(password: &str, params: Params) -> Result<(), Error> {
     let argon2 = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-    // Nothing depends on the result, and without memory there is none to spend.
-    let _ = argon2.hash_password_into(password.as_bytes(), &[0; 16], &mut [0; 32]);
+    // Nothing depends on the result.
+    let spent = argon2.hash_password_into(password.as_bytes(), &[0; 16], &mut [0; 32]);
+    spent.map_err(|error| Error::Hash(error.to_string()))
 }
 
 /// The cost of a hash with these parameters; none for what is not Argon2's.

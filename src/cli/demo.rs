@@ -40,6 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .merge(("address", "127.0.0.1"))
         .merge(("port", arguments.port))
         .merge(("DATABASE", &database))
+        .merge(("DATABASE_RESERVE", 0))
         .merge(("GENDER_LABELS.Unknown", "male"));
     serve::launch(figment, |rocket| {
         rocket.attach(AdHoc::on_liftoff("Demo", |rocket| {

@@ -6,7 +6,7 @@ use rocket::fairing::AdHoc;
 use rocket::tokio::runtime::Builder;
 use rocket::{Build, Orbit, Rocket, Shutdown};
 
-use super::{Context, Failure, check, systemd};
+use super::{Context, Failure, check, stop, systemd};
 use crate::auth::RecordClients;
 use crate::config::{self, Config, Live};
 use crate::metrics::endpoint;
@@ -57,7 +57,7 @@ pub fn launch(
     let rocket = runtime.block_on(async { crate::rocket(figment) })?;
     config.without_effect.iter().for_each(|line| log::info!("{line}"));
     let metrics = runtime.block_on(serve_metrics(&rocket, &config))?;
-    let rocket = attach(rocket).attach(AdHoc::on_liftoff("Address", |rocket| {
+    let rocket = stop::gently(attach(rocket)).attach(AdHoc::on_liftoff("Address", |rocket| {
         Box::pin(async move {
             let config = rocket.config();
             let address = std::net::SocketAddr::new(config.address, config.port);
@@ -69,7 +69,6 @@ pub fn launch(
         })
     }));
     let launched = runtime.block_on(clients::launch(rocket));
-    systemd::stopping();
     if let Some(metrics) = metrics {
         metrics.notify();
     }
@@ -180,6 +179,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         ("DATABASE", old.database != new.database),
         ("METRICS_ADDRESS", old.metrics != new.metrics),
+        ("DATABASE_RESERVE", old.database_reserve != new.database_reserve),
         ("template_dir", old.templates.dir != new.templates.dir),
         ("static_dir", old.files.dir != new.files.dir),
         (

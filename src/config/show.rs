@@ -66,6 +66,7 @@ impl Config {
             "SESSION_USE_SIGNER" => sessions.use_signer.to_string(),
             "SESSION_HASH_IDS" => sessions.hash_ids.to_string(),
             "DATABASE" => text(&self.database.to_string()),
+            "DATABASE_RESERVE" => format!("{} bytes", self.database_reserve),
             "GENDER_LABELS" => format!("{:?}", self.gender_labels),
             "PASSWORD_MIN_LENGTH" => format!("{} characters", self.accounts.password_min_length),
             "SESSION_RECORD_CLIENT" => self.accounts.record_client.to_string(),

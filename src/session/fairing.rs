@@ -14,6 +14,7 @@ use super::error::Error;
 use super::guard::Session;
 use super::request_id::request_id;
 use super::settings::{Settings, SettingsError};
+use super::store::ended::Ended;
 use super::store::{self, Measured, Store, Watch};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ impl Sessions {
     /// A fairing with a store of one's own, in place of the one that the settings name. They are
     /// checked all the same, and `SESSION_MIGRATE_FROM` is not used.
     pub fn with_store(store: Arc<dyn Store>) -> Self {
-        Self { own_store: Some(store), ..Self::default() }
+        Self { own_store: Some(ended(store)), ..Self::default() }
     }
 
     /// The same fairing, which tells `watch` of each operation on the stores that the settings
@@ -125,6 +126,10 @@ impl Sessions {
     }
 
     async fn sweep(self) {
+        // A store on the network is connected to now, so that what is wrong with it is in the log.
+        if let Err(error) = self.ping().await {
+            log::warn!("{error}");
+        }
         loop {
             rocket::tokio::time::sleep(SWEEP_EVERY).await;
             let Ok(Some(store)) = self.store() else { continue };
@@ -144,6 +149,10 @@ impl Sessions {
     }
 }
 
+fn ended(store: Arc<dyn Store>) -> Arc<dyn Store> {
+    Arc::new(Ended::new(store))
+}
+
 /// The settings' backend, and the one that it moves sessions from; on the stores of `current`
 /// where those are the same.
 fn open(
@@ -156,9 +165,11 @@ fn open(
         from.map(|from| open(*from, current.and_then(Backend::migrate_from), watch)).transpose()?;
     let store = match current {
         Some(current) if current.same_place(&settings) => current.store().cloned(),
-        _ => store::connect(&settings)?.map(|store| match watch {
-            Some(watch) => Arc::new(Measured::new(store, settings.store.name(), watch.clone())),
-            None => store,
+        _ => store::connect(&settings)?.map(|store| {
+            ended(match watch {
+                Some(watch) => Arc::new(Measured::new(store, settings.store.name(), watch.clone())),
+                None => store,
+            })
         }),
     };
     Ok(Backend::new(settings, store, from))

@@ -1,5 +1,6 @@
 //! Where sessions live: the contract every store keeps, and the list of stores there are.
 
+pub(super) mod ended;
 #[cfg(feature = "filesystem")]
 pub mod filesystem;
 mod measured;

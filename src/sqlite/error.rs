@@ -2,11 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
 /// A failure of a SQLite file.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The file is not there.
@@ -18,7 +19,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// Another process holds the lock.
     #[error("{} is locked by another process", .0.display())]
@@ -44,7 +45,10 @@ pub enum Error {
         detail: String,
     },
     /// The file is something else.
-    #[error("{} is not a SQLite database", .0.display())]
+    #[error(
+        "{} is not a SQLite database; if it was one, restore a backup with `dewar restore`",
+        .0.display()
+    )]
     NotADatabase(PathBuf),
     /// Anything else that SQLite reports.
     #[error("{}: {source}", path.display())]
@@ -52,7 +56,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// SQLite's own error.
-        source: rusqlite::Error,
+        source: Arc<rusqlite::Error>,
     },
     /// No connection could be had in time.
     #[error("no database connection: {0}")]
@@ -63,6 +67,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(super) fn file(path: &Path, source: io::Error) -> Self {
+        Self::File { path: path.into(), source: Arc::new(source) }
+    }
+
     pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_path_buf();
         match source.sqlite_error_code() {
@@ -72,7 +80,7 @@ impl Error {
             Some(ErrorCode::CannotOpen) => Self::CannotOpen(path),
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, detail: source.to_string() },
             Some(ErrorCode::NotADatabase) => Self::NotADatabase(path),
-            _ => Self::Sqlite { path, source },
+            _ => Self::Sqlite { path, source: Arc::new(source) },
         }
     }
 

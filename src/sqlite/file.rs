@@ -18,17 +18,23 @@ impl Identity {
         use std::os::unix::fs::MetadataExt;
         let metadata = fs::metadata(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing(path.into()),
-            _ => Error::File { path: path.into(), source },
+            _ => Error::file(path, source),
         })?;
         Ok(Self { device: metadata.dev(), inode: metadata.ino() })
     }
+}
+
+/// The bytes that this process may still write to a directory's file system.
+pub(super) fn free_space(dir: &Path) -> io::Result<u64> {
+    let system = rustix::fs::statvfs(dir)?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
 }
 
 /// Makes the file if it is missing, readable and writable by its owner alone whatever the umask
 /// (SQLite gives its side files the same mode), and returns its canonical path.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, Error> {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
-    let failed = |source| Error::File { path: path.into(), source };
+    let failed = |source| Error::file(path, source);
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
             // A database made by root in a service's directory must stay open to the service.

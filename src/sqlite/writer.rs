@@ -4,16 +4,20 @@
 //! under way the next changes gather, so throughput grows with the load and every answer still
 //! means "on the disk".
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rocket::tokio::sync::oneshot;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::file::Identity;
+use super::reserve::Reserve;
+use super::wal::Wal;
 use super::{BUSY_TIMEOUT, Error};
 
 /// A longer transaction would make its first change wait too long.
@@ -24,35 +28,48 @@ const GROUP_TIME: Duration = Duration::from_millis(5);
 pub(super) struct Writer {
     queue: Option<Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    reserve: Arc<Mutex<Reserve>>,
 }
 
 impl Writer {
     /// Opens the writing connection and starts its thread.
-    pub(super) fn start(path: &Path) -> Result<Self, Error> {
-        let connection = Open::new(path)?;
+    pub(super) fn start(path: &Path, wal: Arc<Wal>) -> Result<Self, Error> {
+        let connection = Open::new(path, &wal)?;
         let (queue, jobs) = mpsc::channel();
-        let worker = Worker { path: path.into(), connection: Some(connection), jobs };
+        let reserve = Arc::new(Mutex::new(Reserve::of(path)));
+        let worker = Worker {
+            path: path.into(),
+            connection: Some(connection),
+            jobs,
+            wal,
+            reserve: Arc::clone(&reserve),
+        };
         let thread = std::thread::Builder::new()
             .name("dewar-writer".into())
             .spawn(move || worker.run())
-            .map_err(|source| Error::File { path: path.into(), source })?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+            .map_err(|source| Error::file(path, source))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), reserve })
     }
 
-    pub(super) async fn submit<T, F>(&self, change: F) -> Option<Result<T, Error>>
+    pub(super) fn keep_reserve(&self, bytes: u64) -> io::Result<bool> {
+        lock(&self.reserve).keep(bytes)
+    }
+
+    /// `urgent` is what may use the reserve.
+    pub(super) async fn submit<T, F>(&self, change: F, urgent: bool) -> Option<Result<T, Error>>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.enqueue(change)?.await.ok()
+        self.enqueue(change, urgent)?.await.ok()
     }
 
     pub(super) fn submit_blocking<T, F>(&self, change: F) -> Option<Result<T, Error>>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let mut answer = self.enqueue(change)?;
+        let mut answer = self.enqueue(change, false)?;
         // Not `blocking_recv`, which panics on a runtime's own threads, where fairings may run.
         loop {
             match answer.try_recv() {
@@ -65,18 +82,14 @@ impl Writer {
         }
     }
 
-    fn enqueue<T, F>(&self, change: F) -> Option<oneshot::Receiver<Result<T, Error>>>
+    fn enqueue<T, F>(&self, change: F, urgent: bool) -> Option<oneshot::Receiver<Result<T, Error>>>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Change {
-            change: Some(change),
-            result: None,
-            reply,
-            deadline: Instant::now() + BUSY_TIMEOUT,
-        };
+        let deadline = Instant::now() + BUSY_TIMEOUT;
+        let job = Change { change, result: None, reply, deadline, urgent };
         self.queue.as_ref()?.send(Box::new(job)).ok()?;
         Some(answer)
     }
@@ -95,33 +108,46 @@ impl Drop for Writer {
 /// A change of any type, waiting for its transaction.
 trait Job: Send {
     fn deadline(&self) -> Instant;
-    /// Runs the change and keeps its result; false when it failed and must be undone.
+    /// Whether it may use the reserve.
+    fn is_urgent(&self) -> bool;
+    /// Runs the change and keeps its result; false when it failed and must be undone. It may be
+    /// run again when its transaction was undone.
     fn run(&mut self, connection: &Connection) -> bool;
+    /// Whether there was no space for it.
+    fn met_a_full_disk(&self) -> bool;
     /// Answers: the change's result if the transaction was committed, or else why not.
     fn answer(self: Box<Self>, path: &Path, committed: Result<(), Error>);
 }
 
 struct Change<T, F> {
-    change: Option<F>,
+    change: F,
     result: Option<rusqlite::Result<T>>,
     reply: oneshot::Sender<Result<T, Error>>,
     deadline: Instant,
+    urgent: bool,
 }
 
 impl<T, F> Job for Change<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    F: FnMut(&Connection) -> rusqlite::Result<T> + Send,
 {
     fn deadline(&self) -> Instant {
         self.deadline
     }
 
+    fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
     fn run(&mut self, connection: &Connection) -> bool {
-        let Some(change) = self.change.take() else { return false };
         // A panic in a change must not end the thread that all others depend on.
-        self.result = catch_unwind(AssertUnwindSafe(|| change(connection))).ok();
+        self.result = catch_unwind(AssertUnwindSafe(|| (self.change)(connection))).ok();
         matches!(self.result, Some(Ok(_)))
+    }
+
+    fn met_a_full_disk(&self) -> bool {
+        matches!(&self.result, Some(Err(error)) if is_full(error))
     }
 
     fn answer(self: Box<Self>, path: &Path, committed: Result<(), Error>) {
@@ -143,8 +169,9 @@ struct Open {
 }
 
 impl Open {
-    fn new(path: &Path) -> Result<Self, Error> {
+    fn new(path: &Path, wal: &Wal) -> Result<Self, Error> {
         let identity = Identity::of(path)?;
+        wal.part(path, identity);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .and_then(|connection| {
@@ -156,13 +183,14 @@ impl Open {
                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                      PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; \
                      PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
-                     PRAGMA journal_size_limit = 67108864;",
+                     PRAGMA journal_size_limit = 8388608;",
                 )?;
                 // Fails on a read-only file now instead of at the first sign-in.
                 connection.execute_batch("BEGIN IMMEDIATE; COMMIT;")?;
                 Ok(connection)
             })
             .map_err(|error| Error::sqlite(path, error))?;
+        wal.join(path, identity);
         Ok(Self { connection, identity })
     }
 }
@@ -171,6 +199,8 @@ struct Worker {
     path: PathBuf,
     connection: Option<Open>,
     jobs: Receiver<Box<dyn Job>>,
+    wal: Arc<Wal>,
+    reserve: Arc<Mutex<Reserve>>,
 }
 
 impl Worker {
@@ -182,43 +212,83 @@ impl Worker {
 
     /// Writes `first` and whatever else waits in one transaction.
     fn group(&mut self, first: Box<dyn Job>) {
-        if let Err(error) = self.begin(first.deadline()) {
-            first.answer(&self.path, Err(error));
-            return;
-        }
-        let Some(open) = &self.connection else { return };
-        let began = Instant::now();
-        let mut done = Vec::new();
-        let mut next = Some(first);
-        while let Some(mut job) = next {
-            let kept = run_in_savepoint(&open.connection, job.as_mut());
-            done.push(job);
-            // SQLite itself ends the transaction on a full disk or an I/O error.
-            let alive = kept || !open.connection.is_autocommit();
-            next = match alive && done.len() < GROUP_CHANGES && began.elapsed() < GROUP_TIME {
-                true => self.jobs.try_recv().ok(),
-                false => None,
-            };
-        }
-        let committed = match open.connection.is_autocommit() {
-            true => Err(None),
-            false => open.connection.execute_batch("COMMIT").map_err(Some),
+        // The rest of the space is for what ends sessions.
+        let short = lock(&self.reserve).is_spent();
+        let first = match short && !first.is_urgent() {
+            true => return first.answer(&self.path, Err(Error::Full(self.path.clone()))),
+            false => first,
         };
-        let fatal = committed.is_err();
-        if fatal && !open.connection.is_autocommit() {
-            let _ = open.connection.execute_batch("ROLLBACK");
+        let mut jobs = vec![first];
+        let committed = self.transaction(&mut jobs, !short);
+        let full = matches!(&committed, Err(Error::Full(_)));
+        let (again, done): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| job.is_urgent() && (full || job.met_a_full_disk()));
+        self.answer(done, &committed);
+        if !again.is_empty() {
+            self.make_room();
+            let mut again = again;
+            let committed = self.transaction(&mut again, false);
+            self.answer(again, &committed);
         }
-        for job in done {
-            let outcome = match &committed {
-                Ok(()) => Ok(()),
-                Err(Some(error)) => Err(Error::sqlite(&self.path, copy(error))),
-                Err(None) => Err(Error::Interrupted),
-            };
-            job.answer(&self.path, outcome);
+    }
+
+    fn answer(&self, jobs: Vec<Box<dyn Job>>, committed: &Result<(), Error>) {
+        for job in jobs {
+            job.answer(&self.path, committed.clone());
         }
-        if fatal {
+    }
+
+    /// Runs `jobs`, and more from the queue if `open`, which are added to them.
+    fn transaction(&mut self, jobs: &mut Vec<Box<dyn Job>>, open: bool) -> Result<(), Error> {
+        let deadline = jobs.first().map_or_else(Instant::now, |first| first.deadline());
+        self.begin(deadline)?;
+        let Some(Open { connection, .. }) = &self.connection else { return Ok(()) };
+        let began = Instant::now();
+        let mut ran = 0;
+        loop {
+            if ran == jobs.len() {
+                let more = open && ran < GROUP_CHANGES && began.elapsed() < GROUP_TIME;
+                let Some(job) = more.then(|| self.jobs.try_recv().ok()).flatten() else { break };
+                jobs.push(job);
+            }
+            let kept = run_in_savepoint(connection, jobs[ran].as_mut());
+            ran += 1;
+            // SQLite itself ends the transaction on a full disk or an I/O error.
+            if !kept && connection.is_autocommit() {
+                break;
+            }
+        }
+        let committed = match connection.is_autocommit() {
+            true if jobs.iter().any(|job| job.met_a_full_disk()) => {
+                Err(Error::Full(self.path.clone()))
+            }
+            true => Err(Error::Interrupted),
+            false => {
+                connection.execute_batch("COMMIT").map_err(|error| Error::sqlite(&self.path, error))
+            }
+        };
+        if committed.is_err() {
+            if !connection.is_autocommit() {
+                let _ = connection.execute_batch("ROLLBACK");
+            }
             // After a failed commit or fsync nothing is known of this connection's pages.
             self.connection = None;
+        }
+        committed
+    }
+
+    /// Spends the reserve, and has the log written back so that its file can be used again from
+    /// its beginning.
+    fn make_room(&mut self) {
+        lock(&self.reserve).spend();
+        if self.connection.is_none() {
+            self.connection = Open::new(&self.path, &self.wal).ok();
+        }
+        if let Some(open) = &self.connection {
+            let written = open.connection.query_row("PRAGMA wal_checkpoint", [], |_| Ok(()));
+            if let Err(error) = written {
+                log::warn!("{}: the log was not written back: {error}", self.path.display());
+            }
         }
     }
 
@@ -231,7 +301,7 @@ impl Worker {
         identity?;
         let open = match self.connection.take() {
             Some(open) => open,
-            None => Open::new(&self.path)?,
+            None => Open::new(&self.path, &self.wal)?,
         };
         let wait = deadline.saturating_duration_since(Instant::now());
         let begun = open
@@ -258,15 +328,10 @@ fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> bool {
     connection.execute_batch(end).is_ok()
 }
 
-/// rusqlite's errors are not `Clone`; a failed commit is told to each of its changes.
-fn copy(error: &rusqlite::Error) -> rusqlite::Error {
-    match error {
-        rusqlite::Error::SqliteFailure(code, message) => {
-            rusqlite::Error::SqliteFailure(*code, message.clone())
-        }
-        other => rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ERROR),
-            Some(other.to_string()),
-        ),
-    }
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+fn lock(reserve: &Mutex<Reserve>) -> MutexGuard<'_, Reserve> {
+    reserve.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -80,7 +80,7 @@ pub async fn add(file: &Arc<Database>, new: New) -> Result<bool, Error> {
             .optional()?;
         if let Some(id) = id {
             let note = Note::by_operator(Event::AccountAdded);
-            audit::sqlite::insert(connection, &note, Some(&(id, new.name)))?;
+            audit::sqlite::insert(connection, &note, Some(&(id, new.name.clone())))?;
         }
         Ok(id.is_some())
     })
@@ -88,9 +88,9 @@ pub async fn add(file: &Arc<Database>, new: New) -> Result<bool, Error> {
 }
 
 pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result<bool, Error> {
-    file.write(move |connection| {
+    file.write_at_all_costs(move |connection| {
         let whose: Option<(i64, String)> = connection
-            .query_row("SELECT id, name FROM accounts WHERE name_key = ?1", [key], |row| {
+            .query_row("SELECT id, name FROM accounts WHERE name_key = ?1", [&key], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
             .optional()?;
@@ -121,7 +121,7 @@ pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result
 }
 
 pub async fn sign_out_all(file: &Arc<Database>) -> Result<(), Error> {
-    file.write(|connection| {
+    file.write_at_all_costs(|connection| {
         connection.execute("UPDATE accounts SET epoch = epoch + 1", [])?;
         connection.execute("DELETE FROM sign_ins", [])?;
         let note = Note::by_operator(Event::SessionsRevoked).with(EVERYBODY);

@@ -79,7 +79,7 @@ fn insert(connection: &Connection, new: &New) -> rusqlite::Result<()> {
 pub async fn begin(file: &Arc<Database>, new: New, note: Note, name: String) -> Result<(), Error> {
     file.write(move |connection| {
         insert(connection, &new)?;
-        audit::sqlite::insert(connection, &note, Some(&(new.account, name)))
+        audit::sqlite::insert(connection, &note, Some(&(new.account, name.clone())))
     })
     .await
 }
@@ -127,7 +127,7 @@ pub async fn delete(
     which: Which,
     note: Note,
 ) -> Result<u64, Error> {
-    file.write(move |connection| {
+    file.write_at_all_costs(move |connection| {
         let (condition, id) = which.condition("?2");
         let ended = connection.execute(
             &format!("DELETE FROM sign_ins WHERE account = ?1 AND {condition}"),
@@ -135,8 +135,8 @@ pub async fn delete(
         )?;
         if ended > 0 {
             let note = match which {
-                Which::One(_) => note,
-                Which::AllBut(_) => note.with(format!("sessions: {ended}")),
+                Which::One(_) => note.clone(),
+                Which::AllBut(_) => note.clone().with(format!("sessions: {ended}")),
             };
             audit::sqlite::insert(connection, &note, whose(connection, account)?.as_ref())?;
         }
@@ -157,7 +157,7 @@ pub async fn change_password(
     change: PasswordChange,
     note: Note,
 ) -> Result<Option<i64>, Error> {
-    file.write(move |connection| {
+    file.write_at_all_costs(move |connection| {
         let epoch: Option<i64> = connection
             .query_row(
                 "UPDATE accounts SET password_hash = ?3, epoch = epoch + 1 \

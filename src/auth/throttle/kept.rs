@@ -125,7 +125,7 @@ async fn write_all(file: Arc<Database>, waiting: Arc<Mutex<Waiting>>) {
             changes
         };
         let written = file.write(move |connection| {
-            changes.into_iter().try_for_each(|((key, _), change)| apply(connection, key, change))
+            changes.iter().try_for_each(|((key, _), change)| apply(connection, *key, *change))
         });
         if let Err(error) = written.await {
             log::warn!("a restart will forget some failed sign-ins: {error}");

@@ -162,6 +162,18 @@ impl Drop for Watch<'_> {
     }
 }
 
+/// By which rule a server throws records out, as it tells of its memory; `None` where it does not.
+fn eviction(memory: &Value) -> Option<&str> {
+    let text = match memory {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?,
+        Value::VerbatimString { text, .. } => text,
+        _ => return None,
+    };
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    field("maxmemory:").filter(|limit| *limit != "0")?;
+    field("maxmemory_policy:").filter(|policy| *policy != "noeviction")
+}
+
 fn is_of_replica(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error)
         if matches!(error.code(), "READONLY" | "MASTERDOWN")
@@ -245,7 +257,17 @@ impl Connection {
         let wanted = if place.sentinel { 0 } else { commands.len() };
         // So that operators see whose connection it is. Some users may not; that is no harm.
         commands.cmd("CLIENT").arg("SETNAME").arg("dewar");
+        if !place.sentinel {
+            commands.cmd("INFO").arg("memory");
+        }
         let mut answers = self.ask(&commands).await?;
+        if let Some(policy) = answers.last().and_then(eviction) {
+            log::warn!(
+                "Redis at {} has maxmemory-policy {policy}: when memory is short it signs visitors \
+                 out; set it to noeviction",
+                place.address
+            );
+        }
         answers.truncate(wanted);
         match answers.into_iter().find(|answer| !matches!(answer, Value::Okay)) {
             Some(other) => Err(unexpected(Some(other))),
