@@ -557,7 +557,7 @@ fn a_form_of_another_site_signs_nobody_out() {
     ));
     browser.find("button").click();
     browser.is_at("/logout");
-    browser.says("This request came from another site");
+    browser.says("This did not come from a page of this site");
     browser.open("/brief_introduction");
     assert_eq!(listed(browser), STUDENTS);
 }
