@@ -296,7 +296,8 @@ fn a_database_of_an_earlier_build_is_brought_up_to_date() {
     change_sql(
         &site,
         "DROP TABLE sign_ins; DROP TABLE audit; DROP TABLE sign_in_tries;
-         DROP TABLE sign_in_known; PRAGMA user_version = 2",
+         DROP TABLE sign_in_known; DROP TABLE roster; DROP TRIGGER roster_inserted;
+         DROP TRIGGER roster_deleted; DROP TRIGGER roster_updated; PRAGMA user_version = 2",
     );
     let server = site.serve();
     assert_eq!(sessions(&server.signed_in()).len(), 0);
@@ -332,7 +333,7 @@ fn clients_are_recorded_and_logged_only_if_wanted_and_a_reload_decides_anew() {
 
 #[test]
 fn the_trail_tells_what_happened_to_whom_and_never_what_was_typed() {
-    let site = Site::new("");
+    let site = Site::new("TRUSTED_PROXIES = [\"127.0.0.1\"]");
     let server = site.serve();
     let browser = server.signed_in();
     let headers = [
