@@ -58,9 +58,12 @@ pub fn obstacle(local: SocketAddr) -> Option<String> {
 
 #[cfg(target_os = "linux")]
 mod fairing {
+    use std::future::{Future, poll_fn};
     use std::net::SocketAddr;
+    use std::pin::pin;
     use std::sync::mpsc::Receiver;
     use std::sync::{Mutex, PoisonError};
+    use std::task::Poll;
     use std::thread;
 
     use rocket::fairing::{Fairing, Info, Kind};
@@ -107,9 +110,21 @@ mod fairing {
         }
 
         async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
-            // As much as Rocket allows, which is all of most bodies.
-            data.peek(usize::MAX).await;
-            self.requests.begin(request, !data.peek_complete());
+            let whole = is_whole(request, data).await;
+            self.requests.begin(request, !whole);
         }
+    }
+
+    /// Whether the body is known to be there to its end, as short ones mostly are. Does not wait.
+    async fn is_whole(request: &Request<'_>, data: &mut Data<'_>) -> bool {
+        let Some(length) = request.headers().get_one("Content-Length") else {
+            return data.peek_complete();
+        };
+        let Ok(length) = length.parse() else {
+            return false;
+        };
+        let mut peek = pin!(data.peek(length));
+        let is_there = |start: Poll<&[u8]>| start.map(<[u8]>::len) == Poll::Ready(length);
+        poll_fn(|context| Poll::Ready(is_there(peek.as_mut().poll(context)))).await
     }
 }
