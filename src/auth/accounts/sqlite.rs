@@ -79,7 +79,7 @@ pub async fn add(file: &Arc<Database>, new: New) -> Result<bool, Error> {
 }
 
 pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result<bool, Error> {
-    let changed = file.write_at_all_costs(move |connection| match &change {
+    let changed = file.write_urgent(move |connection| match &change {
         Change::Password(password) => connection.execute(
             "UPDATE accounts SET password_hash = ?2, epoch = epoch + 1 WHERE name_key = ?1",
             params![key, password.as_str()],
@@ -100,10 +100,8 @@ pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result
 }
 
 pub async fn sign_out_all(file: &Arc<Database>) -> Result<(), Error> {
-    file.write_at_all_costs(|connection| {
-        connection.execute("UPDATE accounts SET epoch = epoch + 1", [])
-    })
-    .await?;
+    file.write_urgent(|connection| connection.execute("UPDATE accounts SET epoch = epoch + 1", []))
+        .await?;
     Ok(())
 }
 
