@@ -208,7 +208,7 @@ impl Database {
     ///
     /// # Errors
     /// When the change or the commit fails, or the file stays locked for [`BUSY_TIMEOUT`].
-    pub async fn write_at_all_costs<T, F>(&self, change: F) -> Result<T, Error>
+    pub async fn write_urgent<T, F>(&self, change: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -42,7 +42,8 @@ impl Reserve {
                 _ => Ok(true),
             };
         }
-        let kept = self.is_made(bytes) || self.make(bytes)?;
+        let length = fs::metadata(&self.path).map(|file| file.len()).ok();
+        let kept = length == Some(bytes) || self.make(bytes)?;
         if kept {
             self.bytes = bytes;
         }
@@ -52,7 +53,7 @@ impl Reserve {
     /// Whether it was spent, by this process or another, and there is no space yet to make it
     /// again.
     pub(super) fn is_spent(&mut self) -> bool {
-        if self.bytes == 0 || self.is_made(self.bytes) {
+        if self.bytes == 0 || self.path.exists() {
             return false;
         }
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
@@ -76,10 +77,6 @@ impl Reserve {
                 self.path.display()
             );
         }
-    }
-
-    fn is_made(&self, bytes: u64) -> bool {
-        fs::metadata(&self.path).is_ok_and(|file| file.len() == bytes)
     }
 
     fn make(&self, bytes: u64) -> io::Result<bool> {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use dewar::session::SessionId;
+
 use crate::harness::load::name;
 use crate::harness::row::Row;
 use crate::harness::{cookie_of, site, times};
@@ -217,4 +219,26 @@ fn output_until_ready(site: &Site) -> Option<Server> {
             None
         }
     }
+}
+
+#[test]
+fn a_record_nested_without_end_is_no_session_and_no_crash() {
+    let mut row = Row::new(47, "session records nested 100 000 deep");
+    let site = site("");
+    let server = site.serve();
+    let visitor = server.signed_in();
+    let connection = rusqlite::Connection::open(site.database()).unwrap();
+    let deep: [&[u8]; 4] = [b"\x91", b"\x81\xa1a", b"[", b"{\"a\":"];
+    for round in 0..times(8, 100) {
+        let id = format!("{round:A>42}A");
+        let key = SessionId::parse(&id).unwrap().store_key("session:", true);
+        let record = deep[round % deep.len()].repeat(100_000);
+        let add = "INSERT INTO sessions VALUES (?1, ?2, 4000000000000)";
+        connection.execute(add, rusqlite::params![key.as_str(), record]).unwrap();
+        let stranger = Browser::with_cookie(server.port, &format!("session={id}"));
+        assert_eq!(stranger.get("/brief_introduction").status, 303);
+        assert!(visitor.is_signed_in());
+        row.rounds += 1;
+    }
+    row.tell("refused each time, the process alive");
 }

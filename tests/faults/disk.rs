@@ -113,7 +113,7 @@ fn a_disk_that_breaks_down_is_503_for_writes_until_it_is_mended() {
     let server = site.serve();
     for _ in 0..times(1, 10) {
         let stays = server.signed_in();
-        let load = Load::on(server.port);
+        let load = Load::on(server.port).under_way();
         std::thread::sleep(Duration::from_millis(500));
         load.peek(|ledger| ledger.freeze());
         if !has(disk.break_down(), "ext4's trigger_fs_error", test) {

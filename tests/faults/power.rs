@@ -15,7 +15,7 @@ fn cuts_of_power_lose_no_acknowledged_sign_in_and_revive_no_sign_out() {
     let site = site_in(&disk.path(), "");
     for round in 0..times(4, 50) {
         let mut server = site.serve();
-        let load = Load::on(server.port);
+        let load = Load::on(server.port).under_way();
         std::thread::sleep(Duration::from_millis(300 + (round as u64 * 137) % 900));
         // What is answered after the cut was never promised.
         load.peek(|ledger| ledger.freeze());

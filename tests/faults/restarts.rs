@@ -66,7 +66,7 @@ fn a_stop_answers_what_it_has_accepted_and_writes_the_log_back() {
         let strace = Strace::attach(server.child.id(), &["-e", "trace=accept4"]);
         let cookie = cookie_of(&server.signed_in());
         let stop = AtomicBool::new(false);
-        let load = Load::on(server.port);
+        let load = Load::on(server.port).under_way();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {

@@ -127,7 +127,7 @@ pub async fn delete(
     which: Which,
     note: Note,
 ) -> Result<u64, Error> {
-    file.write_at_all_costs(move |connection| {
+    file.write_urgent(move |connection| {
         let (condition, id) = which.condition("?2");
         let ended = connection.execute(
             &format!("DELETE FROM sign_ins WHERE account = ?1 AND {condition}"),
@@ -157,7 +157,7 @@ pub async fn change_password(
     change: PasswordChange,
     note: Note,
 ) -> Result<Option<i64>, Error> {
-    file.write_at_all_costs(move |connection| {
+    file.write_urgent(move |connection| {
         let epoch: Option<i64> = connection
             .query_row(
                 "UPDATE accounts SET password_hash = ?3, epoch = epoch + 1 \

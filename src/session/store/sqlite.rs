@@ -204,7 +204,7 @@ impl Store for SqliteStore {
     async fn delete(&self, key: &StoreKey) -> Result<(), Error> {
         let key = key.clone();
         self.database
-            .write_at_all_costs(move |connection| put(connection, &key, &Replacement::Removed))
+            .write_urgent(move |connection| put(connection, &key, &Replacement::Removed))
             .await
             .map_err(failed("delete"))?;
         Ok(())

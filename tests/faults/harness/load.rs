@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Browser, PASSWORD};
+use crate::support::{Answer, Browser, PASSWORD, wait_for};
 
 pub const CLIENTS: usize = 8;
 
@@ -128,6 +128,12 @@ impl Load {
             })
             .collect();
         Self { ports, stop, ledger, clients }
+    }
+
+    /// Waits until the clients are well at work, on a slow machine too.
+    pub fn under_way(self) -> Self {
+        wait_for("the clients", || self.peek(|ledger| (ledger.acknowledged() >= 4).then_some(())));
+        self
     }
 
     /// A server listens elsewhere now.
