@@ -59,6 +59,22 @@ fn record(criterion: &mut Criterion) {
     criterion.bench_function("record/dumps", |bencher| bencher.iter(|| msgpack::encode(&values)));
 }
 
+/// The parts of a cookie by themselves. A short payload: nothing is compressed.
+fn parts(criterion: &mut Criterion) {
+    let signer = Signer::new(b"0123456789abcdef0123456789abcdef", &[], SESSION_SALT);
+    let values = sign_in();
+    let text = tagged::encode(&values).expect("every value has a form");
+    let signed = signing::sign(text.as_bytes(), &signer, NOW);
+    criterion.bench_function("signing/sign", |bencher| {
+        bencher.iter(|| signing::sign(text.as_bytes(), &signer, NOW));
+    });
+    criterion.bench_function("signing/verify", |bencher| {
+        bencher.iter(|| signing::verify(&signed, &signer, NOW, MAX_AGE));
+    });
+    criterion.bench_function("tagged/encode", |bencher| bencher.iter(|| tagged::encode(&values)));
+    criterion.bench_function("tagged/decode", |bencher| bencher.iter(|| tagged::decode(&text)));
+}
+
 fn id(criterion: &mut Criterion) {
     criterion.bench_function("id/new", |bencher| {
         bencher.iter(|| SessionId::generate(32).expect("there are random bytes"));
@@ -69,5 +85,5 @@ fn id(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, cookie, record, id);
+criterion_group!(benches, cookie, parts, record, id);
 criterion_main!(benches);

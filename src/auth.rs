@@ -7,6 +7,7 @@ pub mod agent;
 pub mod audit;
 mod check;
 pub mod client;
+pub mod form_token;
 mod guard;
 pub mod origin;
 pub mod password;
@@ -14,6 +15,7 @@ pub mod sign_ins;
 pub mod strength;
 pub mod throttle;
 mod upkeep;
+mod work;
 
 pub use accounts::{Account, Accounts};
 pub use address::{Forwarded, TrustedProxies};

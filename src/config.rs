@@ -1,6 +1,8 @@
 //! The application's configuration: `Rocket.toml`, the environment, and what they mean.
 
 mod accounts;
+mod clients;
+mod exposure;
 mod files;
 mod json;
 mod logging;
@@ -26,6 +28,8 @@ use crate::session::Settings;
 use crate::session::settings::{self, Reader, SettingsError};
 
 pub use accounts::AccountSettings;
+pub use clients::Patience;
+pub use exposure::warnings as exposed;
 pub use files::Files;
 pub use json::JsonStyle;
 pub use logging::{LogFormat, LogSettings};
@@ -43,12 +47,37 @@ const KEYS: &[(&str, &str)] = &[
     ("GENDER_LABELS", "what to show in place of a stored gender"),
 ];
 
+/// Rocket's settings and the two directories, all in lower case.
+const ROCKET: &[&str] = &[
+    "address",
+    "cli_colors",
+    "ident",
+    "ip_header",
+    "keep_alive",
+    "limits",
+    "log_level",
+    "max_blocking",
+    "port",
+    "profile",
+    "proxy_proto_header",
+    "shutdown",
+    "static_dir",
+    "temp_dir",
+    "template_dir",
+    "tls",
+    "workers",
+];
+
+/// The sections of the file that Rocket reads whatever the profile, or with a usual one.
+const SECTIONS: [&str; 4] = ["default", "global", "debug", "release"];
+
 /// Every setting there is, with what each does in a line.
 pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + Clone {
     let own = [
         KEYS,
         accounts::KEYS,
         requests::KEYS,
+        clients::KEYS,
         urls::KEYS,
         files::KEYS,
         json::KEYS,
@@ -73,6 +102,8 @@ pub struct Config {
     pub accounts: AccountSettings,
     /// What requests may look like.
     pub requests: Requests,
+    /// How long clients are waited for.
+    pub patience: Patience,
     /// The site's own address.
     pub urls: Urls,
     /// How files are sent.
@@ -116,6 +147,8 @@ impl Config {
     pub fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(figment);
         reader.refuse_unknown(keys().map(|(key, _)| *key));
+        reader.refuse_lower_case(keys().map(|(key, _)| *key), ROCKET);
+        refuse_what_rocket_ignores(&mut reader);
         let debug = reader.bool("DEBUG").unwrap_or(false);
         let config = Self {
             sessions: Settings::read(&mut reader),
@@ -123,6 +156,7 @@ impl Config {
             gender_labels: reader.table("GENDER_LABELS").unwrap_or_default().into_iter().collect(),
             accounts: AccountSettings::read(&mut reader),
             requests: Requests::read(&mut reader, debug),
+            patience: Patience::read(&mut reader),
             urls: Urls::read(&mut reader),
             files: Files::read(&mut reader),
             json: JsonStyle::read(&mut reader, debug),
@@ -131,9 +165,31 @@ impl Config {
             metrics: MetricsSettings::read(&mut reader),
             without_effect: no_effect::read(&reader),
         };
+        exposure::refuse_private_files(&mut reader, &config);
         let config = reader.finish(config)?;
         rocket_config(figment)?;
         Ok(config)
+    }
+}
+
+/// What would otherwise be passed over in silence.
+fn refuse_what_rocket_ignores(reader: &mut Reader) {
+    if reader.value("tls").is_some() {
+        reader.refuse("tls", "is not spoken here; put a proxy that speaks https in front");
+    }
+    let selected = reader.figment().profile().clone();
+    let sections: Vec<_> = reader.figment().profiles().cloned().collect();
+    for section in sections.iter().filter(|section| **section != selected) {
+        let name = section.as_str().as_str();
+        if ["session", "sessions", "flask", "dewar"].contains(&name) {
+            let problem = "is a section that nothing reads; settings stand in [default]";
+            reader.refuse(&format!("[{name}]"), problem);
+        }
+        let near = |known: &&&str| strsim::damerau_levenshtein(name, known) < 3 && name != **known;
+        if let Some(known) = SECTIONS.iter().find(near).filter(|_| !SECTIONS.contains(&name)) {
+            let problem = format!("is a section that nothing reads; did you mean [{known}]?");
+            reader.refuse(&format!("[{name}]"), problem);
+        }
     }
 }
 
@@ -159,7 +215,7 @@ pub fn rocket_config(figment: &Figment) -> Result<rocket::Config, ConfigError> {
 }
 
 fn describe(error: figment::Error) -> String {
-    error.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
+    error.into_iter().map(|error| settings::without_excerpt(&error)).collect::<Vec<_>>().join("\n")
 }
 
 /// Where the configuration file is: `explicit`, or `ROCKET_CONFIG`, or `Rocket.toml` in the
@@ -217,6 +273,7 @@ fn defaults() -> rocket::Config {
         ip_header: None,
         max_blocking: 64,
         cli_colors: false,
+        keep_alive: clients::KEEP_ALIVE,
         shutdown: rocket::config::Shutdown { grace: 2, mercy: 2, ..Default::default() },
         limits: Limits::new(),
         ..rocket::Config::release_default()

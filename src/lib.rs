@@ -15,6 +15,8 @@ pub mod auth;
 #[cfg(feature = "app")]
 pub mod cli;
 #[cfg(feature = "app")]
+mod clients;
+#[cfg(feature = "app")]
 pub mod config;
 #[cfg(feature = "app")]
 pub mod db;
@@ -91,6 +93,9 @@ mod app {
             .manage(LiveSessions::of(&sessions))
             .manage(Live::new(config))
             .attach(pages::Arrival::default())
+            .attach(AdHoc::on_liftoff("Password hashes", |rocket| {
+                Box::pin(expect_stored_hashes(rocket))
+            }))
             .attach(sessions)
             .attach(templates)
             .attach(AdHoc::on_liftoff("Upkeep", |rocket| Box::pin(async move { upkeep(rocket) })));
@@ -112,6 +117,16 @@ mod app {
                 () = shutdown => {}
             }
         });
+    }
+
+    /// What is not known here is learnt at the first sign-in to each account.
+    async fn expect_stored_hashes(rocket: &Rocket<Orbit>) {
+        let (Some(accounts), Some(passwords)) = (rocket.state(), rocket.state()) else { return };
+        let (accounts, passwords): (&Accounts, &Passwords) = (accounts, passwords);
+        match accounts.hash_parameters().await {
+            Ok(stored) => passwords.expect(&stored),
+            Err(error) => log::warn!("the accounts' password hashes cannot be read: {error}"),
+        }
     }
 }
 

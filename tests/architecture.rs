@@ -13,11 +13,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("students", &["db", "sql", "sqlite"]),
     ("config", &["session", "auth", "db", "sql"]),
     ("logging", &["config", "session"]),
+    ("clients", &["config"]),
     ("metrics", &["logging", "session"]),
-    ("pages", &["auth", "students", "config", "session", "db", "metrics"]),
+    ("pages", &["auth", "students", "clients", "config", "session", "db", "metrics"]),
     (
         "cli",
-        &["lib", "config", "auth", "students", "session", "db", "sqlite", "logging", "metrics"],
+        &[
+            "lib", "clients", "config", "auth", "students", "session", "db", "sqlite", "logging",
+            "metrics",
+        ],
     ),
     ("lib", &["pages", "config", "auth", "students", "session", "db", "sqlite", "metrics"]),
     ("main", &["cli"]),

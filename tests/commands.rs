@@ -345,7 +345,7 @@ fn a_broken_template_stops_the_start_and_is_named() {
 
 #[test]
 fn cookies_are_looked_into_and_made() {
-    let site = Site::new("SECRET_KEY = \"new\"\nSECRET_KEY_FALLBACKS = [\"older\", \"old\"]");
+    let site = Site::empty("SECRET_KEY = \"new\"\nSECRET_KEY_FALLBACKS = [\"older\", \"old\"]");
     let encode = |key: &[&str], input: &str| {
         let arguments = [&["cookie", "encode", "--at", "1714979289"], key].concat();
         site.run_with_input(&arguments, input).trim().to_owned()

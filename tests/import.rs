@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{PASSWORD, USER, dewar, has, output_of};
 use tempfile::TempDir;
 
-const KEY: &str = "the key of the Flask application";
+const KEY: &str = "the key of the Flask application, kept";
 
 /// A directory with a Flask configuration and nothing else.
 struct Import {
@@ -112,7 +112,7 @@ fn a_python_module_becomes_a_rocket_toml() {
         ("PERMANENT_SESSION_LIFETIME", "99000 seconds"),
         ("DATABASE", "\"dewar.db\""),
     ]);
-    assert!(import.takes_cookies_of("a key of four words\\"));
+    assert!(import.takes_cookies_of("a key of four words and a back slash \\"));
     assert!(!import.takes_cookies_of("another"));
 
     assert_eq!(report["account"], USER);

@@ -165,7 +165,7 @@ fn what_cannot_be_copied_is_told() {
         let (status, error) = site.fail(&[&["sessions", "copy"], arguments].concat(), b"");
         assert!(status == 2 && error.contains(problem), "{arguments:?}: {error}");
     }
-    site.configure("SESSION_TYPE = 'cookie'\nSECRET_KEY = 'long'\nSESSION_MIGRATE_FROM = 'sqlite'");
+    site.configure("SESSION_TYPE = 'cookie'\nSECRET_KEY = 'the key of nobody, but a long one'\nSESSION_MIGRATE_FROM = 'sqlite'");
     assert!(site.fail(&["check"], b"").1.contains("SESSION_MIGRATE_FROM moves sessions into"));
     for same in ["'sqlite'", "{ SESSION_HASH_IDS = false, SESSION_KEY_PREFIX = 'session:x' }"] {
         site.configure(&format!("SESSION_MIGRATE_FROM = {same}"));

@@ -133,7 +133,7 @@ fn idle_and_stuck_clients_do_not_hold_up_a_stop() {
     let site = Site::empty("");
     let mut server = site.serve();
     let mut open = Vec::new();
-    for i in 0..50 {
+    for i in 0..200 {
         let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
         if i % 2 == 0 {
             socket

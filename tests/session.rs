@@ -492,3 +492,20 @@ async fn clearing_while_the_session_is_saved_is_not_lost() {
     app.post("/save_and_clear", &cookie).await;
     assert_eq!(app.get("/get/a", &cookie).await.body, "null");
 }
+
+#[rocket::async_test]
+async fn an_id_that_is_taken_is_drawn_anew_and_its_session_left_alone() {
+    let app = App::new("").await;
+    let other = app.session_with("a", 1).await;
+    app.store.repeat_ids(2);
+    let cookie = app.session_with("a", 2).await;
+    assert_ne!(cookie, other);
+    assert_eq!(app.get("/get/a", &other).await.body, "1");
+    assert_eq!(app.get("/get/a", &cookie).await.body, "2");
+
+    // A generator that gives nothing new at all gives no session.
+    app.store.repeat_ids(usize::MAX);
+    let answer = app.post("/set/a/3", "").await;
+    assert_eq!((answer.status.class().is_server_error(), answer.set_cookie), (true, None));
+    assert_eq!(app.sessions().await, 2);
+}

@@ -68,11 +68,11 @@ async fn a_record_that_becomes_unreadable_meanwhile_is_left_alone() {
 
 #[rocket::async_test]
 async fn a_signed_id_is_taken_and_no_other() {
-    let key = "SECRET_KEY = 'the key that signs ids'\nSESSION_USE_SIGNER = true";
+    let key = "SECRET_KEY = 'the key that signs ids, and only ids'\nSESSION_USE_SIGNER = true";
     let app = App::new(&format!("{PLAIN}\n{key}")).await;
     let cookie = app.session_with("a", 1).await;
     let (id, _) = id_of(&cookie).rsplit_once('.').unwrap();
-    let signer = Signer::new(b"the key that signs ids", &[], ID_SALT);
+    let signer = Signer::new(b"the key that signs ids, and only ids", &[], ID_SALT);
     assert_eq!(id_of(&cookie), signer.sign(id));
     assert!(app.record(&format!("session:{id}")).await.is_some(), "stored under the bare id");
     assert_eq!(app.get("/get/a", &cookie).await.body, "1");
@@ -81,10 +81,13 @@ async fn a_signed_id_is_taken_and_no_other() {
         assert_eq!(app.get("/get/a", &format!("session={unsigned}")).await.body, "null");
     }
 
-    let rotated = "SECRET_KEY = 'the next key'\nSECRET_KEY_FALLBACKS = ['the key that signs ids']\n\
+    let rotated = "SECRET_KEY = 'the next key that signs ids, and only ids'\nSECRET_KEY_FALLBACKS = ['the key that signs ids, and only ids']\n\
                    SESSION_USE_SIGNER = true";
     app.reload(&format!("{PLAIN}\n{rotated}")).unwrap();
     assert_eq!(app.get("/get/a", &cookie).await.body, "1");
     let renewed = app.post("/set/b/2", &cookie).await.set_cookie.unwrap();
-    assert_eq!(id_of(&cookie_of(&renewed)), Signer::new(b"the next key", &[], ID_SALT).sign(id));
+    assert_eq!(
+        id_of(&cookie_of(&renewed)),
+        Signer::new(b"the next key that signs ids, and only ids", &[], ID_SALT).sign(id)
+    );
 }

@@ -39,6 +39,38 @@ async fn processes_that_update_at_the_same_time_lose_nothing() {
     .await;
 }
 
+/// Creates sessions with ids of its own, so many at once that they share commits.
+async fn create_many(store: &Arc<SqliteStore>, sessions: usize) {
+    for _ in 0..sessions / 1000 {
+        let creations = (0..1000).map(|_| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move { store.create(&key(), b"x", LONG).await.unwrap() })
+        });
+        for creation in creations.collect::<Vec<_>>() {
+            assert!(creation.await.unwrap(), "an id was drawn twice");
+        }
+    }
+}
+
+#[rocket::async_test]
+async fn two_processes_that_create_fifty_thousand_sessions_each_draw_no_id_twice() {
+    let test = "two_processes_that_create_fifty_thousand_sessions_each_draw_no_id_twice";
+    if let Some((place, _)) = conformance::in_another_process() {
+        return create_many(&Arc::new(open(Path::new(&place))), 50_000).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sessions.db");
+    let store = open(&path);
+    let start = || conformance::another_process(test, path.to_str().unwrap(), &key()).spawn();
+    for mut process in [start().unwrap(), start().unwrap()] {
+        assert!(process.wait().unwrap().success());
+    }
+    let count = |connection: &rusqlite::Connection| {
+        connection.query_row("SELECT count(*) FROM sessions", [], |row| row.get::<_, i64>(0))
+    };
+    assert_eq!(store.database().read_blocking(count).unwrap(), 100_000);
+}
+
 #[rocket::async_test]
 async fn records_outlive_the_process() {
     let dir = tempfile::tempdir().unwrap();

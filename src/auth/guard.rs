@@ -6,6 +6,7 @@ use rocket::{Request, State};
 
 use super::accounts::Account;
 use super::client::Client;
+use super::form_token;
 use super::sign_ins::{BeginError, SignInId, SignIns};
 use crate::db;
 use crate::session::{self, Session, Sessions, request_id};
@@ -69,7 +70,8 @@ impl From<BeginError> for Error {
 /// the old session survives. `remember` keeps the session beyond the browser's end.
 ///
 /// # Errors
-/// When the database or the session cannot be written. Whoever was signed in before still is.
+/// When the database or the session cannot be written, or the operating system has no random bytes.
+/// Whoever was signed in before still is.
 pub async fn sign_in(
     session: &Session,
     sessions: &Sessions,
@@ -83,6 +85,7 @@ pub async fn sign_in(
     session.clear();
     session.regenerate();
     session.set_permanent(remember);
+    form_token::draw(session)?;
     session.insert(ID, &account.id)?;
     session.insert(EPOCH, &account.epoch)?;
     session.insert(SIGN_IN, id.as_str())?;
@@ -163,6 +166,7 @@ async fn user(request: &Request<'_>) -> Result<User, Error> {
         false => keep(session, sign_ins, made).await?,
     };
     request.local_cache(|| Found(Some(id)));
+    form_token::show(request, session);
     sign_ins.seen(&sign_in, visitor.last_seen, || sessions.settings().ok(), client);
     Ok(User { id, name: visitor.name, sign_in })
 }

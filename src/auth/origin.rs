@@ -1,17 +1,21 @@
 //! Refuses requests that another site makes a browser send (cross-site request forgery).
 //!
 //! Browsers say where an unsafe request comes from, in `Sec-Fetch-Site` or else in `Origin`, and
-//! pages cannot forge either. So no token is needed, and no session for visitors.
+//! pages cannot forge either. So signing in needs no token, and no session for visitors. What acts
+//! on a session wants to be told, by such a header or by the session's
+//! [token](super::form_token).
+
+use std::convert::Infallible;
 
 use rocket::Request;
 use rocket::http::Method;
+use rocket::request::{FromRequest, Outcome};
 
 /// Whether the request changes something and comes from a page of another origin.
 ///
 /// `trusted` are origins (`https://example.org`) whose pages may send such requests. A request
-/// with neither header comes from no browser, and has no cookie it was not given. `https` is
-/// whether the site is reached that way, where that is known: a page that came over plain http may
-/// be anybody's.
+/// with neither header is not known to be foreign; see [`Source`]. `https` is whether the site is
+/// reached that way, where that is known: a page that came over plain http may be anybody's.
 pub fn is_cross_origin(request: &Request<'_>, trusted: &[String], https: Option<bool>) -> bool {
     if matches!(request.method(), Method::Get | Method::Head | Method::Options) {
         return false;
@@ -41,6 +45,37 @@ fn is_own(origin: &str, host: &str, https: Option<bool>) -> bool {
     let without_port =
         |authority: &str| authority.strip_suffix(port).unwrap_or(authority).to_ascii_lowercase();
     https.is_none_or(|https| https == secure) && without_port(authority) == without_port(host)
+}
+
+/// Whether the browser, or whoever sends the request, says where it comes from.
+///
+/// As a guard it is of a request that the gate let pass, so that whoever says so says it rightly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From this site's pages, or those of a trusted origin.
+    Own,
+    /// It says nothing: no browser of these years, or none at all.
+    Untold,
+}
+
+impl Source {
+    /// What the headers say, of a request that does not come from another origin.
+    pub fn of(request: &Request<'_>) -> Self {
+        let headers = request.headers();
+        match headers.contains("Origin") || headers.contains("Sec-Fetch-Site") {
+            true => Self::Own,
+            false => Self::Untold,
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Source {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self::of(request))
+    }
 }
 
 fn is_in(trusted: &[String], origin: &str) -> bool {

@@ -1,12 +1,16 @@
 //! Password hashing with Argon2id: 19 MiB, two passes, as OWASP's Password Storage cheat sheet
 //! recommends and as the argon2 crate does by default.
 
-use std::sync::{Arc, LazyLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use rocket::tokio::sync::Semaphore;
+use argon2::{Argon2, Params};
+use rocket::tokio::sync::{Semaphore, oneshot};
+
+use super::work::{Work, spend};
 
 /// More waiting sign-ins than this are answered with 503 at once.
 const MAX_WAITING: usize = 64;
@@ -62,57 +66,83 @@ fn verify(password: &str, stored: &str) -> Verdict {
         return Verdict::Wrong;
     };
     match Argon2::default().verify_password(password.as_bytes(), &parsed) {
-        Ok(()) if same_parameters(stored, &DUMMY) => Verdict::Right,
+        Ok(()) if same_parameters(stored) => Verdict::Right,
         Ok(()) => Verdict::RightButOld,
         Err(_) => Verdict::Wrong,
     }
 }
 
-/// Compares algorithm, version and parameters: what stands before the salt.
-fn same_parameters(a: &str, b: &str) -> bool {
-    let parameters = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
-    parameters(a) == parameters(b)
+/// Whether algorithm, version and parameters, which stand before the salt, are today's.
+fn same_parameters(stored: &str) -> bool {
+    let params = Params::default();
+    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+    stored.starts_with(&format!("$argon2id$v=19$m={memory},t={passes},p={lanes}$"))
 }
 
-/// A hash that no password is checked against but that takes as long as one.
-static DUMMY: LazyLock<String> = LazyLock::new(|| {
-    let random = crate::session::SessionId::generate(32).map(|id| format!("{id:?}"));
-    let password = random.unwrap_or_default();
-    hash(&password).map(|hash| hash.0).unwrap_or_else(|_| "$argon2id$v=19$m=19456,t=2,p=1$".into())
-});
-
-/// Checks passwords, as many at once as there are processors.
+/// Checks passwords, as many at once as there are processors, each on a thread of its own: what a
+/// thread has freed, it keeps for its next hash, so that no more threads may have to do with them.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    running: Arc<Semaphore>,
+    jobs: Sender<Job>,
     waiting: Arc<Semaphore>,
+    work: Arc<Work>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 impl Default for Passwords {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        // Made beside the start, which need not wait for it.
-        std::thread::spawn(|| LazyLock::force(&DUMMY).len());
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..processors {
+            let queue = Arc::clone(&queue);
+            let thread = std::thread::Builder::new().name("passwords".into());
+            if let Err(error) = thread.spawn(move || work_off(&queue)) {
+                log::error!("a thread for passwords cannot be started: {error}");
+            }
+        }
         Self {
-            running: Arc::new(Semaphore::new(processors)),
+            jobs,
             waiting: Arc::new(Semaphore::new(processors + MAX_WAITING)),
+            work: Arc::default(),
         }
     }
 }
 
+/// Until nobody can send any more.
+fn work_off(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        // A panic has been logged, and is told to who waits by the channel that it drops.
+        let _ = catch_unwind(AssertUnwindSafe(job));
+    }
+}
+
 impl Passwords {
+    /// Learns with which parameters passwords are stored, so that none takes longer to check than
+    /// another: beginnings of hashes will do.
+    pub fn expect(&self, stored: &[String]) {
+        stored.iter().for_each(|stored| self.work.expect(stored));
+    }
+
     /// Checks `password` against `stored`; against nothing, in the same time, when there is no
     /// such account.
     ///
     /// # Errors
     /// [`Error::Overloaded`] when too many sign-ins wait.
     pub async fn check(&self, password: String, stored: Option<String>) -> Result<Verdict, Error> {
-        self.run(move || match stored {
-            Some(stored) => verify(&password, &stored),
-            None => {
-                verify(&password, &DUMMY);
-                Verdict::Wrong
+        let work = Arc::clone(&self.work);
+        self.run(move || {
+            let verdict = stored.as_ref().map_or(Verdict::Wrong, |stored| {
+                work.expect(stored);
+                verify(&password, stored)
+            });
+            if let Some(rest) = work.remaining(stored.as_deref()) {
+                spend(&password, rest);
             }
+            verdict
         })
         .await
     }
@@ -129,15 +159,18 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
-        let running = Arc::clone(&self.running).acquire_owned().await;
-        rocket::tokio::task::spawn_blocking(move || {
-            // Held by the work itself: a request that goes away must not let another begin.
-            let _running = running;
-            work()
-        })
-        .await
-        .map_err(|error| Error::Hash(error.to_string()))
+        let waiting = Arc::clone(&self.waiting);
+        let waiting = waiting.try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        let job = move || {
+            let _waiting = waiting;
+            // Whoever has gone away needs no answer.
+            if !answer.is_closed() {
+                let _ = answer.send(work());
+            }
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| Error::Hash("there is no thread".into()))?;
+        answered.await.map_err(|_| Error::Hash("it was not finished".into()))
     }
 }
 

@@ -1,11 +1,11 @@
 //! `dewar check`: what would be in force, where it comes from, and what is unsafe about it.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
+use crate::clients;
 use crate::config::{self, Config};
 use crate::session::settings::{Origin, Reader};
 
@@ -21,6 +21,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         ("address", rocket.address.to_string()),
         ("port", rocket.port.to_string()),
         ("workers", rocket.workers.to_string()),
+        ("keep_alive", rocket.keep_alive.to_string()),
         ("template_dir", directory(checked.templates.dir.as_deref())),
         ("static_dir", directory(checked.files.dir.as_deref())),
     ] {
@@ -30,7 +31,8 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         };
         rows.push((key.into(), value, origin));
     }
-    let warnings = warnings(&checked, &rocket, &reader);
+    let mut warnings = warnings(&checked, &rocket, &reader);
+    warnings.extend(checked.without_effect.iter().cloned());
     if context.json {
         let settings: Vec<_> = rows
             .iter()
@@ -54,7 +56,8 @@ fn directory(dir: Option<&Path>) -> String {
     dir.map_or_else(|| "(none)".into(), |dir| dir.display().to_string())
 }
 
-fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<String> {
+/// What is unsafe in production, a line for each.
+pub(super) fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<String> {
     let cookie = &config.sessions.cookie;
     let open = !rocket.address.is_loopback();
     let mut warnings = Vec::new();
@@ -99,8 +102,8 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
         !config.sessions.hash_ids,
         "without SESSION_HASH_IDS a copy of the store signs its reader in",
     );
-    let short = config.sessions.secret_key.as_ref().is_some_and(|key| key.expose().len() < 32);
-    warn(short, "SECRET_KEY is shorter than 32 characters; `dewar key` prints a good one");
+    let short = config.sessions.fallbacks.iter().any(|key| key.expose().len() < 32);
+    warn(short, "a key in SECRET_KEY_FALLBACKS is shorter than 32 bytes; let it go soon");
     warn(
         rocket.profile == rocket::Config::DEBUG_PROFILE && !cfg!(debug_assertions),
         "this is the debug profile",
@@ -114,15 +117,8 @@ fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader) -> Vec<St
         config.urls.scheme == "http" && config.urls.server_name.is_some() && cookie.secure,
         "SESSION_COOKIE_SECURE asks for https; set PREFERRED_URL_SCHEME = \"https\" as well",
     );
-    if let Origin::File(path, _) = reader.origin("SECRET_KEY")
-        && let Ok(metadata) = std::fs::metadata(&path)
-        && metadata.permissions().mode() & 0o077 != 0
-    {
-        warnings.push(format!(
-            "{} holds SECRET_KEY and can be read by others; chmod 600 it, or use a credential",
-            path.display()
-        ));
-    }
+    warnings.extend(clients::obstacle((rocket.address, rocket.port).into()));
     warnings.extend(config.without_effect.iter().cloned());
+    warnings.extend(config::exposed(reader, config));
     warnings
 }

@@ -6,7 +6,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
+use crate::config::ConfigError;
 use crate::session::codec::tagged;
+use crate::session::settings::Reader;
 use crate::session::signing::{self, Rejected, SESSION_SALT, Signer};
 use crate::session::{Map, rfc3339, unix_now};
 
@@ -73,9 +75,12 @@ pub fn run(context: &Context, command: Command) -> Result<(), Failure> {
 
 /// The configured keys in the order in which they are tried.
 fn configured(context: &Context) -> Result<Vec<String>, Failure> {
-    let settings = context.config()?.sessions;
-    let keys = settings.secret_key.iter().chain(settings.fallbacks.iter().rev());
-    let keys: Vec<_> = keys.map(|key| key.expose().to_owned()).collect();
+    // Nothing but the keys is looked at: a weak one is no reason not to look into a cookie.
+    let mut reader = Reader::new(&context.figment()?);
+    let key = reader.text("SECRET_KEY").filter(|key| !key.is_empty());
+    let fallbacks = reader.list("SECRET_KEY_FALLBACKS").unwrap_or_default();
+    let keys: Vec<_> = key.into_iter().chain(fallbacks.into_iter().rev()).collect();
+    reader.finish(()).map_err(ConfigError::from)?;
     match keys.is_empty() {
         true => {
             Err(Failure::Usage("no SECRET_KEY is configured; give one with --secret-key".into()))

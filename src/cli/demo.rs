@@ -1,6 +1,8 @@
 //! `dewar demo`: a server with something to see, and nothing left behind.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +30,10 @@ const PASSWORD: &str = "123";
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     without_configuration()?;
-    let dir = tempfile::Builder::new().prefix("dewar-demo-").tempdir()?;
+    let dir = tempfile::Builder::new()
+        .prefix("dewar-demo-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()?;
     let database = dir.path().join("demo.db");
     super::block_on(fill(&database))?;
     let figment = Figment::from(config::figment(None)?)

@@ -6,22 +6,27 @@ use rocket::fairing::AdHoc;
 use rocket::tokio::runtime::Builder;
 use rocket::{Build, Orbit, Rocket, Shutdown};
 
-use super::{Context, Failure, systemd};
+use super::{Context, Failure, check, systemd};
 use crate::auth::RecordClients;
 use crate::config::{self, Config, Live};
-use crate::logging;
 use crate::metrics::endpoint;
 use crate::session::Sessions;
+use crate::session::settings::Reader;
+use crate::{clients, logging};
 
 pub fn run(context: &Context) -> Result<(), Failure> {
     let figment = context.figment()?;
     let file = config::locate(context.config.as_deref())?;
+    let checked = Config::from_figment(&figment)?;
+    let rocket_config = config::rocket_config(&figment)?;
+    let warnings = check::warnings(&checked, &rocket_config, &Reader::new(&figment));
     let reload = move || {
         let figment = config::figment(file.as_deref()).map_err(|error| error.to_string())?;
         let config = Config::from_figment(&figment).map_err(|error| error.to_string())?;
         Ok((figment, config))
     };
     launch(figment, move |rocket| {
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
         rocket.attach(AdHoc::on_liftoff("Service", |rocket| {
             Box::pin(async move {
                 // First, as a SIGHUP that nobody handles ends the process.
@@ -38,6 +43,7 @@ pub fn launch(
     figment: Figment,
     attach: impl FnOnce(Rocket<Build>) -> Rocket<Build>,
 ) -> Result<(), Failure> {
+    without_core_dumps();
     let size = config::rocket_config(&figment)?;
     let config = Config::from_figment(&figment)?;
     logging::configure(&config.log);
@@ -62,7 +68,7 @@ pub fn launch(
             }
         })
     }));
-    let launched = runtime.block_on(rocket.launch());
+    let launched = runtime.block_on(clients::launch(rocket));
     systemd::stopping();
     if let Some(metrics) = metrics {
         metrics.notify();
@@ -97,6 +103,15 @@ async fn serve_metrics(
             endpoint::serve(address, metrics, live).await.map_err(Failure::failed)
         }
         _ => Ok(None),
+    }
+}
+
+/// A core dump would hold the secret key and what visitors send.
+fn without_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        log::warn!("core dumps cannot be turned off: {error}");
     }
 }
 
@@ -171,6 +186,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "EXPLAIN_TEMPLATE_LOADING",
             old.templates.explain_loading != new.templates.explain_loading,
         ),
+        ("keep_alive", old.patience.keep_alive.is_none() != new.patience.keep_alive.is_none()),
         ("MAX_CONTENT_LENGTH", had.max_content_length != has.max_content_length),
         ("MAX_FORM_MEMORY_SIZE", had.max_form_memory_size != has.max_form_memory_size),
     ]

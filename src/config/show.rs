@@ -82,6 +82,8 @@ impl Config {
             "TRUSTED_PROXIES" => self.requests.trusted_proxies.to_string(),
             "PROVIDE_AUTOMATIC_OPTIONS" => self.requests.automatic_options.to_string(),
             "TRAP_BAD_REQUEST_ERRORS" => self.requests.explain_bad_requests.to_string(),
+            "REQUEST_TIMEOUT" => or(self.patience.request.map(seconds), "(for ever)"),
+            "SEND_TIMEOUT" => or(self.patience.send.map(seconds), "(for ever)"),
             "SERVER_NAME" => or(self.urls.server_name.as_deref().map(text), "(not set)"),
             "PREFERRED_URL_SCHEME" => text(&self.urls.scheme),
             "SEND_FILE_MAX_AGE_DEFAULT" => {

@@ -62,9 +62,7 @@ pub async fn file(
 ) -> Option<File> {
     let path = path.ok()?;
     let files = config.get().files.clone();
-    if let Some(dir) = &files.dir
-        && let Some(file) = DiskFile::open(dir.join(&path), &files).await
-    {
+    if let Some(file) = DiskFile::open(&path, &files).await {
         return Some(File::OnDisk(file));
     }
     let asset = ASSETS.iter().find(|asset| Path::new(asset.name) == path)?;
@@ -93,6 +91,18 @@ pub fn is_known(request: &Request<'_>, tag: &str) -> bool {
         .any(|known| known == "*" || known == tag)
 }
 
+/// The type of a text with the charset that it is in, so that no browser guesses.
+pub fn with_charset(kind: ContentType) -> ContentType {
+    let is_text =
+        kind.top() == "text" || kind.sub() == "xml" || kind.sub().as_str().ends_with("+xml");
+    match is_text && kind.param("charset").is_none() {
+        // A type of Rocket's own keeps the text that it is shown as, whatever its parameters.
+        true => ContentType::new(kind.top().to_string(), kind.sub().to_string())
+            .with_params(("charset", "utf-8")),
+        false => kind,
+    }
+}
+
 /// A file from inside the program.
 pub struct BuiltIn {
     asset: &'static Asset,
@@ -106,7 +116,7 @@ impl<'r> Responder<'r, 'static> for BuiltIn {
             true => Response::build().status(Status::NotModified).finalize(),
             false => self.asset.content.respond_to(request)?,
         };
-        response.set_header(self.asset.content_type.clone());
+        response.set_header(with_charset(self.asset.content_type.clone()));
         response.set_header(Header::new("ETag", tag));
         response.set_header(Header::new("Cache-Control", self.caching));
         Ok(response)

@@ -1,14 +1,14 @@
 //! Files from the operator's `static_dir`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use rocket::Request;
 use rocket::http::{ContentType, Header, Status};
 use rocket::response::{self, Responder, Response};
-use rocket::tokio::fs::File;
+use rocket::tokio::fs::{self, File};
 
-use super::assets::{caching, is_known};
+use super::assets::{caching, is_known, with_charset};
 use crate::config::Files;
 
 /// An open file, and how it is to be sent.
@@ -22,10 +22,18 @@ pub struct DiskFile {
 }
 
 impl DiskFile {
-    /// `None` when there is no such file, or it is a directory or something stranger.
-    pub async fn open(path: PathBuf, files: &Files) -> Option<Self> {
+    /// `None` when there is no such file in `static_dir`, or it is a directory, on the other side
+    /// of a link, or something stranger.
+    pub async fn open(name: &Path, files: &Files) -> Option<Self> {
+        let dir = files.dir.as_ref()?;
+        let path = dir.join(name);
         // Looked at before it is opened, as opening a pipe waits for a writer.
-        if !rocket::tokio::fs::metadata(&path).await.ok()?.is_file() {
+        if !fs::metadata(&path).await.ok()?.is_file() {
+            return None;
+        }
+        // The directory itself may be a link of the operator's.
+        let root = fs::canonicalize(dir).await.ok()?;
+        if fs::canonicalize(&path).await.ok()? != root.join(name) {
             return None;
         }
         let file = File::open(&path).await.ok()?;
@@ -47,7 +55,7 @@ impl<'r> Responder<'r, 'static> for DiskFile {
         let mut response = Response::new();
         let extension = self.path.extension().and_then(|extension| extension.to_str());
         let content_type = extension.and_then(ContentType::from_extension);
-        response.set_header(content_type.unwrap_or(ContentType::Binary));
+        response.set_header(with_charset(content_type.unwrap_or(ContentType::Binary)));
         response.set_header(Header::new("ETag", self.tag.clone()));
         response.set_header(Header::new("Cache-Control", self.caching));
         if is_known(request, &self.tag) {

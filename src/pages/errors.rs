@@ -115,7 +115,7 @@ pub fn words(status: Status) -> (&'static str, &'static str) {
         400 => ("Bad request", "The server did not understand this request."),
         401 => ("Not signed in", "Sign in first."),
         403 => {
-            ("Refused", "This request came from another site. Open the page here and try again.")
+            ("Refused", "This did not come from a page of this site. Open the page and try again.")
         }
         404 => ("Page not found", "There is no page at this address."),
         405 => ("Not allowed", "This address does not take such a request."),

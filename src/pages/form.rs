@@ -1,11 +1,14 @@
 //! A form with its size, so that Flask's limits can be held against it.
 
+use rocket::Request;
+use rocket::data::{self, Data, FromData};
 use rocket::form::error::ErrorKind;
 use rocket::form::{DataField, Errors, Form, FromForm, Options, ValueField};
 use rocket::http::Status;
 
 use super::errors::{ErrorPage, Strict, bad_form};
 use super::templates::Page;
+use crate::clients;
 use crate::config::Requests;
 
 /// A form, or what is wrong with it, and how much was sent.
@@ -29,14 +32,29 @@ impl<'r, T> Measured<'r, T> {
 
 /// What was sent in a form, or the page that refuses it.
 pub fn read<'r, T: FromForm<'r>>(
-    sent: Result<Form<Measured<'r, T>>, Errors<'r>>,
+    sent: Arrived<Result<Form<Measured<'r, T>>, Errors<'r>>>,
     limits: &Requests,
 ) -> Result<T, (Status, Strict<Page<ErrorPage>>)> {
-    let form = match sent.map(Form::into_inner) {
+    let form = match sent.0.map(Form::into_inner) {
         Ok(measured) => measured.within(limits),
         Err(errors) => Err(errors.into()),
     };
     form.map_err(|bad| bad_form(bad, limits))
+}
+
+/// What is read from a request's body. To wait for it is waiting for the client, and what comes after
+/// is not.
+pub struct Arrived<T>(pub T);
+
+#[rocket::async_trait]
+impl<'r, T: FromData<'r>> FromData<'r> for Arrived<T> {
+    type Error = T::Error;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> data::Outcome<'r, Self> {
+        let outcome = T::from_data(request, data).await;
+        clients::arrived(request);
+        outcome.map(Self)
+    }
 }
 
 /// Why a form is not taken.

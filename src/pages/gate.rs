@@ -10,7 +10,7 @@ use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
 
 use super::methods::ALL;
-use crate::auth::origin::is_cross_origin;
+use crate::auth::origin::{Source, is_cross_origin};
 use crate::auth::{Client, Forwarded};
 use crate::config::{Config, Live};
 use crate::session::request_id;
@@ -58,6 +58,14 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         );
         return Some(Status::Forbidden);
     }
+    if acts_on_a_session(request) && Source::of(request) == Source::Untold {
+        let client = Client::of(request);
+        log::warn!(
+            event = "refused_untold", client = client.shown().as_deref(), request_id;
+            "refused a {} that does not say where it comes from, from {client}", request.method()
+        );
+        return Some(Status::Forbidden);
+    }
     if request.local_cache(|| NamesItsMethod(false)).0 {
         return Some(Status::BadRequest);
     }
@@ -68,6 +76,15 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
 fn https(request: &Request<'_>, config: &Config) -> Option<bool> {
     let meant = config.sessions.cookie.secure || config.urls.scheme == "https";
     if meant { Some(true) } else { Forwarded::of(request).https }
+}
+
+/// Whether the request changes something by the power of a cookie. Signing in needs none, and where
+/// a form has a token that is looked at.
+fn acts_on_a_session(request: &Request<'_>) -> bool {
+    let safe = matches!(request.method(), Method::Get | Method::Head | Method::Options);
+    let path = request.uri().path();
+    let has_token = matches!(path.as_str(), "/login" | "/logout") || path.starts_with("/account/");
+    !safe && !has_token && request.headers().contains("Cookie")
 }
 
 #[rocket::async_trait]

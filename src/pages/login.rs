@@ -7,10 +7,12 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use super::errors::{ErrorPage, Strict};
-use super::form::{Measured, read};
+use super::form::{Arrived, Measured, read};
 use super::templates::Page;
 use super::traffic::Visit;
 use crate::auth::audit::Event;
+use crate::auth::form_token;
+use crate::auth::origin::Source;
 use crate::auth::{Accounts, Checker, Client, GuardError, Refusal, SignIns, User, sign_in};
 use crate::config::Live;
 use crate::metrics::SignIn;
@@ -68,7 +70,7 @@ pub async fn form<'r>(next: Option<&'r str>, accounts: &State<Accounts>) -> Logi
 /// Checks the pair and signs in, on a new session id.
 #[post("/login", data = "<form>")]
 pub async fn submit<'r>(
-    form: Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>,
+    form: Arrived<Result<Form<Measured<'r, Credentials<'r>>>, Errors<'r>>>,
     config: &State<Live>,
     session: &Session,
     sessions: &State<Sessions>,
@@ -119,31 +121,51 @@ pub fn retry_after(seconds: u64) -> Header<'static> {
     Header::new("Retry-After", seconds.to_string())
 }
 
-/// Ends the session on the server. Without one it is no error.
-#[post("/logout")]
+#[derive(FromForm)]
+pub struct SignOut<'r> {
+    csrf_token: Vec<&'r str>,
+}
+
+/// Ends the session on the server. Without one it is no error, and does nothing.
+///
+/// It has to come from a page of this site, which the browser says or the form's token shows. A
+/// wrong token is refused whatever the browser says.
+#[post("/logout", data = "<sent>")]
 pub async fn logout(
+    sent: Arrived<Option<Form<SignOut<'_>>>>,
+    source: Source,
     session: &Session,
     user: Result<User, GuardError>,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
-) -> Redirect {
-    if let Ok(user) = user {
-        // Where sessions live on the server this one ends all the same.
-        match sign_ins.sign_out(user.id, &user.sign_in, client).await {
-            Ok(()) => log::info!(
-                event = "sign_out", account = user.id, client = client.shown().as_deref(),
+) -> Result<Redirect, Status> {
+    // An account that was locked or removed has had its session emptied on the way here.
+    if !session.is_new() && !session.is_empty() {
+        let tokens = sent.0.as_ref().map_or(&[][..], |form| &form.csrf_token);
+        if !form_token::vouches(source, session, tokens) {
+            log::warn!(
+                event = "refused_sign_out", client = client.shown().as_deref(),
                 request_id = client.request_id;
-                "account {} signed out from {client}", user.name
-            ),
-            Err(error) => log::error!(
-                request_id = client.request_id; "a sign-out is not in the registry: {error}"
-            ),
+                "refused a sign-out that no page of this site sent, from {client}"
+            );
+            return Err(Status::Forbidden);
         }
-    }
-    if !session.is_new() {
+        if let Ok(user) = user {
+            // Where sessions live on the server this one ends all the same.
+            match sign_ins.sign_out(user.id, &user.sign_in, client).await {
+                Ok(()) => log::info!(
+                    event = "sign_out", account = user.id, client = client.shown().as_deref(),
+                    request_id = client.request_id;
+                    "account {} signed out from {client}", user.name
+                ),
+                Err(error) => log::error!(
+                    request_id = client.request_id; "a sign-out is not in the registry: {error}"
+                ),
+            }
+        }
         session.clear();
     }
-    Redirect::to(uri!(form(next = Option::<&str>::None)))
+    Ok(Redirect::to(uri!(form(next = Option::<&str>::None))))
 }
 
 fn again<'r>(form: &Credentials<'r>, error: String) -> Login<'r> {

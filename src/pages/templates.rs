@@ -12,6 +12,7 @@ use rocket_dyn_templates::{Metadata, Template, context};
 use serde::Serialize;
 
 use super::assets;
+use crate::auth::form_token;
 use crate::config::{Config, Live};
 
 const BUILT_IN: [(&str, &str); 8] = [
@@ -120,12 +121,20 @@ pub fn render(
     rendered.map(|(_, html)| html)
 }
 
-/// A template and what it shows.
+/// A template and what it shows, to which the token for the page's forms is added.
 pub struct Page<T>(pub &'static str, pub T);
+
+#[derive(Serialize)]
+struct WithToken<'r, T> {
+    #[serde(flatten)]
+    page: T,
+    csrf_token: Option<&'r str>,
+}
 
 impl<'r, T: Serialize> Responder<'r, 'static> for Page<T> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let Self(name, page) = self;
+        let page = WithToken { page, csrf_token: form_token::shown(request) };
         let config = request.rocket().state::<Live>().ok_or(Status::InternalServerError)?;
         match config.get().templates.auto_reload {
             false => Template::render(name, page).respond_to(request),

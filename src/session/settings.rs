@@ -8,6 +8,7 @@ mod filesystem;
 mod host;
 mod lifetimes;
 mod reader;
+mod secret;
 mod stores;
 
 use std::fmt;
@@ -22,8 +23,12 @@ use super::signing::Signer;
 pub(crate) use duration::parse as parse_duration;
 pub(crate) use elsewhere::overlap;
 pub use env::FlaskEnv;
+#[cfg(feature = "app")]
+pub(crate) use env::SECRETS;
 pub use filesystem::{FileHash, FileSettings};
 pub(crate) use host::host_in_ascii;
+#[cfg(feature = "app")]
+pub(crate) use reader::without_excerpt;
 pub use reader::{Origin, Reader, SettingsError};
 pub use stores::StoreSettings;
 
@@ -238,14 +243,21 @@ impl Settings {
 
 fn read_secret_key(reader: &mut Reader) -> Option<Secret> {
     let key = reader.text("SECRET_KEY").filter(|key| !key.is_empty())?;
-    if key.trim().is_empty() || key.chars().all(|c| key.starts_with(c)) && key.len() > 3 {
-        reader.refuse(
-            "SECRET_KEY",
-            "is one character repeated; take the output of `dewar key`, or of \
-             `python -c 'import secrets; print(secrets.token_hex())'`",
-        );
+    // Whoever develops may take Flask's "dev".
+    if let Some(weakness) = secret::weakness(&key).filter(|_| !is_debug(reader)) {
+        let remedy = "so that others could sign sessions; take the output of `dewar key`, or of \
+                      `python -c 'import secrets; print(secrets.token_hex())'`";
+        let kept = match secret::guessable(&key) {
+            Some(_) => "",
+            None => ", and keep this one in SECRET_KEY_FALLBACKS until its cookies have run out",
+        };
+        reader.refuse("SECRET_KEY", format!("{weakness}, {remedy}{kept}"));
     }
     Some(Secret(key))
+}
+
+fn is_debug(reader: &mut Reader) -> bool {
+    reader.bool("DEBUG").unwrap_or(false)
 }
 
 fn read_fallbacks(reader: &mut Reader) -> Vec<Secret> {
@@ -253,6 +265,11 @@ fn read_fallbacks(reader: &mut Reader) -> Vec<Secret> {
     let keys = reader.list("SECRET_KEY_FALLBACKS").unwrap_or_default();
     if keys.iter().any(String::is_empty) {
         reader.refuse("SECRET_KEY_FALLBACKS", "holds an empty key, with which anybody could sign");
+    } else if let Some(weakness) = keys.iter().find_map(|key| secret::guessable(key))
+        && !is_debug(reader)
+    {
+        let problem = format!("holds a key that {weakness}, so that others could sign sessions");
+        reader.refuse("SECRET_KEY_FALLBACKS", problem);
     }
     keys.into_iter().map(Secret).collect()
 }

@@ -9,7 +9,7 @@ os.system("touch pwned")
 minutes = 60
 DEBUG = False
 TESTING: bool = not DEBUG
-SECRET_KEY = b"a key of \x66our " b'words\\'
+SECRET_KEY = b"a key of \x66our words and " b'a back slash \\'
 SECRET_KEY_FALLBACKS = [
     "plain",
     'it\'s "quoted"',

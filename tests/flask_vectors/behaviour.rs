@@ -35,6 +35,8 @@ async fn run(case: &Json) {
     let path = dir.path().join("sessions.db");
     let mut settings = Figment::from(rocket::Config::debug_default())
         .merge(("log_level", "off"))
+        // For the cases' keys, which are as short as in examples.
+        .merge(Serialized::default("DEBUG", true))
         .merge(Serialized::default("SECRET_KEY", text(case, "secret_key")))
         .merge(Serialized::default("SESSION_TYPE", if native { "cookie" } else { "sqlite" }))
         .merge(Serialized::default("SESSION_SQLITE_PATH", &path))

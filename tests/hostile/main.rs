@@ -1,14 +1,20 @@
 //! What is malformed, oversized or hostile gets a clear answer, and everybody else is served.
 
 mod answers;
+mod at_rest;
 mod content;
+mod crowd;
+mod files;
 mod forgery;
+mod form_tokens;
 mod forms;
 mod framing;
 mod garbage;
 mod guessing;
 mod identity;
+mod keys;
 mod log;
+mod mistakes;
 mod parameters;
 mod paths;
 mod planted;

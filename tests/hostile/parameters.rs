@@ -82,6 +82,22 @@ fn an_id_of_any_wrong_spelling_gets_the_query_error_and_nobodys_record() {
 }
 
 #[test]
+fn an_id_of_any_wrong_spelling_finds_nobody_by_the_json_address_either() {
+    let siege = Siege::new();
+    let one = siege.as_insider(Wire::get("/api/students/1"));
+    assert!(one.status == 200 && is_private(&one), "{one:?}");
+    for id in BAD_IDS {
+        // A path of its own, where a query would have been one name.
+        let answer = siege.as_insider(Wire::get(format!("/api/students/{id}")));
+        let names_the_list = id.is_empty() && answer.status == 200;
+        assert!(is_refused(&answer) || names_the_list, "{id}: {answer:?}");
+        assert!(!is_private(&answer) || names_the_list, "{id} is somebody: {answer:?}");
+        let stranger = Wire::get(format!("/api/students/{id}")).send(siege.port());
+        assert!(is_refused(&stranger) && !is_private(&stranger), "{id}: {stranger:?}");
+    }
+}
+
+#[test]
 fn a_query_of_any_shape_gets_the_query_error_or_the_one_record_it_names() {
     let siege = Siege::new();
     let long = "9".repeat(50_000);

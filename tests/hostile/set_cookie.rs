@@ -58,6 +58,35 @@ fn a_response_sets_a_cookie_of_one_name_once() {
     }
 }
 
+/// Seconds since 1970 of a date as cookies have it.
+fn seconds_of(date: &str) -> i64 {
+    let output = std::process::Command::new("date").args(["-u", "+%s", "-d", date]).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn the_browser_keeps_the_cookie_as_long_as_the_server_and_31_days_at_most() {
+    let now = || i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    for (settings, lifetime) in [("", 31 * 86_400), ("PERMANENT_SESSION_LIFETIME = 7200", 7200)] {
+        let victim = Victim::with(settings);
+        let before = now();
+        let kept = answers_with_a_cookie(&victim);
+        // After signing in with "keep me signed in", and again with each page.
+        for answer in &kept[1..4] {
+            let cookie = only_cookie(answer);
+            let (_, date) = cookie.split_once("Expires=").unwrap();
+            let ends = seconds_of(date.split(';').next().unwrap());
+            let most = now() + lifetime;
+            assert!((before + lifetime - 1..=most).contains(&ends), "{settings}: {cookie}");
+        }
+        let ends_with_the_browser = only_cookie(&kept[0]);
+        assert!(
+            !ends_with_the_browser.contains("Expires")
+                && !ends_with_the_browser.contains("Max-Age")
+        );
+    }
+}
+
 #[test]
 fn the_cookies_value_is_plain_and_small() {
     let siege = Siege::new();

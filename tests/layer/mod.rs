@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dewar::session::store::{Cursor, Merge, Page, Record, Replacement, SqliteStore, Store};
@@ -368,17 +368,23 @@ pub struct Fragile {
     pub inner: SqliteStore,
     reads_fail: AtomicBool,
     writes_fail: AtomicBool,
+    taken: AtomicUsize,
 }
 
 impl Fragile {
     fn open(path: PathBuf) -> Self {
         let inner = SqliteStore::open(&path).unwrap();
-        Self { inner, reads_fail: false.into(), writes_fail: false.into() }
+        Self { inner, reads_fail: false.into(), writes_fail: false.into(), taken: 0.into() }
     }
 
     pub fn break_down(&self, down: bool) {
         self.reads_fail.store(down, Ordering::SeqCst);
         self.writes_fail.store(down, Ordering::SeqCst);
+    }
+
+    /// Has the next `creations` find their keys taken, as a generator that repeats itself would.
+    pub fn repeat_ids(&self, creations: usize) {
+        self.taken.store(creations, Ordering::SeqCst);
     }
 
     pub fn break_down_writes(&self, down: bool) {
@@ -405,6 +411,10 @@ impl Store for Fragile {
 
     async fn create(&self, key: &StoreKey, bytes: &[u8], ttl: Duration) -> Result<bool, Error> {
         self.check(&self.writes_fail)?;
+        let one_less = |taken: usize| taken.checked_sub(1);
+        if self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            return Ok(false);
+        }
         self.inner.create(key, bytes, ttl).await
     }
 

@@ -216,7 +216,8 @@ impl Drop for Server {
     }
 }
 
-/// A client that keeps the session cookie and follows nothing by itself.
+/// A client that keeps the session cookie, says where its forms come from as browsers do, and
+/// follows nothing by itself.
 pub struct Browser {
     agent: ureq::Agent,
     pub base: String,
@@ -305,6 +306,10 @@ impl Browser {
             ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        let safe = matches!(method, "GET" | "HEAD" | "OPTIONS");
+        if !safe && !headers.iter().any(|(name, _)| *name == "Origin") {
+            request = request.header("Origin", &self.base);
         }
         if let Some(cookie) = &*self.cookie.borrow() {
             request = request.header("Cookie", cookie);

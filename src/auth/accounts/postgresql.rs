@@ -35,6 +35,12 @@ pub async fn any(server: &Postgresql) -> Result<bool, Error> {
     Ok(server.row("SELECT 1 FROM accounts LIMIT 1", &[]).await?.is_some())
 }
 
+pub async fn hash_parameters(server: &Postgresql) -> Result<Vec<String>, Error> {
+    let parameters = "substr(password_hash, 1, strpos(password_hash, ',p='))";
+    let rows = server.rows(&format!("SELECT DISTINCT {parameters} FROM accounts"), &[]).await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 pub async fn id_of(server: &Postgresql, key: String) -> Result<Option<i64>, Error> {
     let row = server.row("SELECT id FROM accounts WHERE name_key = $1", &[&key]).await?;
     Ok(row.map(|row| row.try_get(0)).transpose()?)

@@ -39,6 +39,16 @@ pub async fn any(file: &Arc<Database>) -> Result<bool, Error> {
         .await
 }
 
+pub async fn hash_parameters(file: &Arc<Database>) -> Result<Vec<String>, Error> {
+    file.read_long(|connection| {
+        let parameters = "substr(password_hash, 1, instr(password_hash, ',p='))";
+        let mut rows =
+            connection.prepare(&format!("SELECT DISTINCT {parameters} FROM accounts"))?;
+        rows.query_map([], |row| row.get(0))?.collect()
+    })
+    .await
+}
+
 pub async fn id_of(file: &Arc<Database>, key: String) -> Result<Option<i64>, Error> {
     file.read(move |connection| {
         connection

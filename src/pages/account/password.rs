@@ -7,11 +7,13 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use crate::auth::audit::Event;
+use crate::auth::form_token;
+use crate::auth::origin::Source;
 use crate::auth::strength::weakness;
 use crate::auth::{Checker, Client, Refusal, SignIns, User, go_on};
 use crate::config::{Config, Live};
 use crate::pages::errors::{ErrorPage, PageError, Strict};
-use crate::pages::form::{Measured, read};
+use crate::pages::form::{Arrived, Measured, read};
 use crate::pages::login::{retry_after, slower};
 use crate::pages::templates::Page;
 use crate::session::Session;
@@ -45,6 +47,7 @@ pub struct Change<'r> {
     current: &'r str,
     new: &'r str,
     again: &'r str,
+    csrf_token: Vec<&'r str>,
 }
 
 /// The form.
@@ -62,7 +65,8 @@ fn page(user: User, config: &Config, error: Option<String>) -> Again {
 #[post("/account/password", data = "<form>")]
 pub async fn change<'r>(
     user: User,
-    form: Result<Form<Measured<'r, Change<'r>>>, Errors<'r>>,
+    form: Arrived<Result<Form<Measured<'r, Change<'r>>>, Errors<'r>>>,
+    source: Source,
     config: &State<Live>,
     session: &Session,
     sign_ins: &State<SignIns>,
@@ -74,6 +78,9 @@ pub async fn change<'r>(
         Ok(form) => form,
         Err(page) => return Ok(Answer::Incomplete(page)),
     };
+    if !form_token::vouches(source, session, &form.csrf_token) {
+        return Err(Status::Forbidden.into());
+    }
     if let Some(problem) = problem(&form, &user, &config) {
         return Ok(Answer::Refused(page(user, &config, Some(problem))));
     }

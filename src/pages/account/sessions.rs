@@ -6,11 +6,13 @@ use rocket::response::Redirect;
 use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
+use crate::auth::form_token;
+use crate::auth::origin::Source;
 use crate::auth::sign_ins::SignIn;
 use crate::auth::{Client, SignInId, SignIns, User, agent};
 use crate::config::Live;
 use crate::pages::errors::{ErrorPage, PageError, Strict};
-use crate::pages::form::{Measured, read};
+use crate::pages::form::{Arrived, Measured, read};
 use crate::pages::templates::Page;
 use crate::session::{FlashMessage, Session, rfc3339};
 
@@ -78,6 +80,12 @@ pub enum Answer {
 #[derive(FromForm)]
 pub struct Which<'r> {
     id: &'r str,
+    csrf_token: Vec<&'r str>,
+}
+
+#[derive(FromForm)]
+pub struct Nothing<'r> {
+    csrf_token: Vec<&'r str>,
 }
 
 /// Where the visitor is signed in, this session first, then the last used.
@@ -109,13 +117,17 @@ async fn listing(
 #[post("/account/sessions/end", data = "<form>")]
 pub async fn end<'r>(
     user: User,
-    form: Result<Form<Measured<'r, Which<'r>>>, Errors<'r>>,
+    form: Arrived<Result<Form<Measured<'r, Which<'r>>>, Errors<'r>>>,
+    source: Source,
     config: &State<Live>,
     session: &Session,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
 ) -> Result<Answer, PageError> {
     let which = match read(form, &config.get().requests) {
+        Ok(form) if !form_token::vouches(source, session, &form.csrf_token) => {
+            return Err(Status::Forbidden.into());
+        }
         Ok(form) => SignInId::parse(form.id),
         Err(page) => return Ok(Answer::Incomplete(page)),
     };
@@ -142,13 +154,19 @@ pub async fn end<'r>(
 }
 
 /// Ends all of the visitor's sessions but this one.
-#[post("/account/sessions/end-others")]
+#[post("/account/sessions/end-others", data = "<form>")]
 pub async fn end_others(
     user: User,
+    form: Arrived<Option<Form<Nothing<'_>>>>,
+    source: Source,
     session: &Session,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
 ) -> Result<Redirect, PageError> {
+    let tokens = form.0.as_ref().map_or(&[][..], |form| &form.csrf_token);
+    if !form_token::vouches(source, session, tokens) {
+        return Err(Status::Forbidden.into());
+    }
     let ended = sign_ins.end_others(user.id, &user.sign_in, client).await?;
     log::info!(
         event = "sessions_ended", account = user.id, client = client.shown().as_deref(),

@@ -8,7 +8,7 @@ use figment::{Error, Metadata, Profile, Provider};
 
 /// The settings whose value is a secret or holds one: read from systemd credentials too, and never
 /// shown with it.
-pub(super) const SECRETS: &[&str] = &[
+pub(crate) const SECRETS: &[&str] = &[
     "DATABASE",
     "SECRET_KEY",
     "SECRET_KEY_FALLBACKS",
@@ -59,6 +59,14 @@ impl FlaskEnv {
             .find_map(|matches| self.variables.iter().find(|(name, _)| matches(name)))
             .map(|(name, _)| format!("environment variable FLASK_{name}"))
             .unwrap_or_else(|| format!("systemd credential {key}"))
+    }
+
+    /// The files that `FLASK_X_FILE` variables name, under the settings' names.
+    #[cfg(feature = "app")]
+    pub(super) fn files(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        self.variables
+            .iter()
+            .filter_map(|(name, file)| Some((name.strip_suffix("_FILE")?.to_owned(), file.into())))
     }
 
     fn dict(&self) -> Result<Dict, String> {

@@ -56,7 +56,7 @@ impl Reader {
         let figment = figment.clone().merge(env.clone());
         let problems = match figment.extract::<Dict>() {
             Ok(_) => Vec::new(),
-            Err(error) => error.into_iter().map(|error| error.to_string()).collect(),
+            Err(error) => error.into_iter().map(|error| without_excerpt(&error)).collect(),
         };
         Self { figment, env, problems }
     }
@@ -80,12 +80,11 @@ impl Reader {
 
     /// All upper-case names that are set.
     pub fn names(&self) -> Vec<String> {
-        let dict = self.figment.extract::<Dict>().unwrap_or_default();
-        let upper = |name: &String| {
-            name.starts_with(|c: char| c.is_ascii_uppercase())
-                && !name.contains(|c: char| c.is_ascii_lowercase())
-        };
-        dict.into_keys().filter(upper).collect()
+        self.all_names().filter(|name| is_upper_case(name)).collect()
+    }
+
+    fn all_names(&self) -> impl Iterator<Item = String> + use<> {
+        self.figment.extract::<Dict>().unwrap_or_default().into_keys()
     }
 
     /// Notes each set name that is nearly, but not quite, one of `known`.
@@ -105,6 +104,24 @@ impl Reader {
         for name in self.names() {
             if !known.clone().any(|key| key == name) && nearest(&name, known.clone()).is_none() {
                 self.refuse(&name, "is not a setting; `dewar check` lists those there are");
+            }
+        }
+    }
+
+    /// Notes each name in lower case that is nearly one of `known` or of `rocket`, the program's
+    /// settings that are in lower case.
+    pub fn refuse_lower_case<'k>(
+        &mut self,
+        known: impl Iterator<Item = &'k str> + Clone,
+        rocket: &[&'k str],
+    ) {
+        let names = self.all_names().filter(|name| !is_upper_case(name));
+        for name in names.filter(|name| !rocket.contains(&&**name)).collect::<Vec<_>>() {
+            let upper = nearest(&name.to_uppercase(), known.clone());
+            if let Some(near) = upper.or_else(|| nearest(&name, rocket.iter().copied())) {
+                self.refuse(&name, format!("is not a setting; did you mean {near}?"));
+            } else if let Some(Value::Dict(..)) = self.value(&name) {
+                self.refuse(&name, "is a table that nothing reads; settings stand in [default]");
             }
         }
     }
@@ -139,6 +156,23 @@ impl Reader {
             _ if metadata.name == FlaskEnv::NAME => Origin::Other(self.env.origin(key)),
             _ => Origin::Other(metadata.name.to_string()),
         }
+    }
+
+    /// The files that the settings come from.
+    #[cfg(feature = "app")]
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let sources = self.figment.metadata().filter_map(|metadata| match &metadata.source {
+            Some(Source::File(path)) => Some(path.clone()),
+            _ => None,
+        });
+        sources.collect()
+    }
+
+    /// The files that hold a secret's value alone, under the settings' names.
+    #[cfg(feature = "app")]
+    pub(crate) fn secret_files(&self) -> Vec<(String, PathBuf)> {
+        let secret = |(key, _): &(String, PathBuf)| super::SECRETS.contains(&&**key);
+        self.env.files().filter(secret).collect()
     }
 
     /// The raw value of `key`.
@@ -255,6 +289,20 @@ impl Reader {
         let path = self.figment.extract_inner::<RelativePathBuf>(key);
         Some(path.map_or_else(|_| PathBuf::from(text), |path| path.relative()))
     }
+}
+
+fn is_upper_case(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase())
+        && !name.contains(|c: char| c.is_ascii_lowercase())
+}
+
+/// A figment's error without the line of the file that it quotes, in which a secret may stand.
+pub(crate) fn without_excerpt(error: &figment::Error) -> String {
+    let quoted = |line: &str| {
+        line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|')
+    };
+    let text = error.to_string();
+    text.lines().filter(|line| !quoted(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// A whole number of either sign, as files and variables give it in types of their own.

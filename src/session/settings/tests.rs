@@ -100,7 +100,10 @@ fn contradictions_and_nonsense_are_refused_with_the_key() {
         ("SESSION_FILE_MODE = 0o400", "SESSION_FILE_MODE"),
         ("SESSION_FILE_MODE = true", "SESSION_FILE_MODE"),
         ("SESSION_FILE_HASH = 'sha1'", "SESSION_FILE_HASH"),
-        ("SECRET_KEY = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "SECRET_KEY"),
+        ("SECRET_KEY = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "SECRET_KEY repeats itself"),
+        ("SECRET_KEY = 'dev'", "SECRET_KEY is one that documents show"),
+        ("SECRET_KEY = 'Kq3v9XwPz7Lm2Rt8Yc5Bn4Hd6Gf1Js0'", "SECRET_KEY is shorter than 32 bytes"),
+        ("SECRET_KEY_FALLBACKS = ['dev']", "SECRET_KEY_FALLBACKS holds a key that is one that"),
     ] {
         let shown = problem(toml);
         assert!(shown.contains(key), "{toml}: {shown}");
@@ -168,7 +171,8 @@ fn a_problem_tells_the_file_and_the_line() {
 
 #[test]
 fn a_secret_is_never_shown() {
-    let figment = Figment::from(Serialized::default("SECRET_KEY", "sehr geheim"));
+    let figment =
+        Figment::from(Serialized::default("SECRET_KEY", "sehr geheim, und lang genug dazu"));
     let settings = Settings::from_figment(&figment).unwrap();
     assert!(!format!("{settings:?}").contains("geheim"));
 }
