@@ -28,7 +28,7 @@ fn line_with(server: &Server, field: &str, value: impl Into<Value>) -> Value {
 fn each_line_is_an_object_with_its_fields_as_keys() {
     let site = Site::new(JSON);
     let server = site.serve();
-    server.browser().post("/login", &[("username", USER), ("password", "wrong")]);
+    server.browser().post("/login", &[("username", "typed-by-somebody"), ("password", "wrong")]);
     let browser = server.signed_in();
     let list = browser.get("/brief_introduction?q=Iron");
     browser.get("/nowhere?x=y");
@@ -57,6 +57,7 @@ fn each_line_is_an_object_with_its_fields_as_keys() {
         wait_for("both lines", || (of_request() == 2).then_some(()));
     }
     assert_eq!(line_with(&server, "event", "sign_in")["client"], "127.0.0.1");
+    assert!(!server.log().contains("typed-by-somebody"));
     for line in lines(&server) {
         let keys: BTreeSet<_> = line.as_object().unwrap().keys().cloned().collect();
         let always = ["level", "message", "target", "time"].map(str::to_owned);
@@ -213,4 +214,49 @@ fn a_log_whose_reader_has_gone_stops_nothing() {
     browser.post("/login", &[("username", USER), ("password", PASSWORD)]);
     assert!(browser.is_signed_in());
     end(child);
+}
+
+#[test]
+fn a_cookie_that_no_key_signed_is_told_of() {
+    let key = "SECRET_KEY = \"0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978\"";
+    for kind in ["SESSION_TYPE = \"cookie\"", "SESSION_USE_SIGNER = true"] {
+        let site = Site::new(&format!("{JSON}\n{key}\n{kind}"));
+        let server = site.serve();
+        let cookie = server.signed_in().cookie.borrow().clone().unwrap();
+        let forged =
+            Browser::with_cookie(server.port, &format!("{}A", &cookie[..cookie.len() - 2]));
+        assert!(!forged.is_signed_in(), "{kind}");
+        let line = line_with(&server, "event", "bad_signature");
+        assert!(line["request_id"].is_string() && !line.to_string().contains(&cookie[8..30]));
+        // A visitor without a cookie, or with one of another form, is nothing to tell of.
+        server.browser().get("/brief_introduction");
+        Browser::with_cookie(server.port, "session=abc").get("/brief_introduction");
+        server.signed_in();
+        let told = |line: &&Value| line["event"] == "bad_signature";
+        assert_eq!(lines(&server).iter().filter(told).count(), 1, "{kind}");
+    }
+}
+
+#[test]
+fn the_journal_gets_priorities_and_no_other_file() {
+    use std::os::unix::fs::MetadataExt;
+    let site = Site::empty("");
+    let log = site.path().join("log");
+    let first = |journal: &dyn Fn(&std::fs::Metadata) -> String| {
+        let file = std::fs::File::create(&log).unwrap();
+        let stream = journal(&file.metadata().unwrap());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = site.command(&["serve"]);
+        command.env("ROCKET_PORT", port.to_string()).env("JOURNAL_STREAM", stream);
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().unwrap();
+        let browser = Browser::new(port);
+        wait_for("the server", || browser.try_get("/login").ok());
+        end(child);
+        std::fs::read_to_string(&log).unwrap().lines().next().unwrap().to_owned()
+    };
+    let journal = first(&|file| format!("{}:{}", file.dev(), file.ino()));
+    assert!(journal.starts_with("<4>there are no accounts yet"), "{journal}");
+    // As in a service whose standard error was led elsewhere.
+    let elsewhere = first(&|file| format!("{}:{}", file.dev(), file.ino() + 1));
+    assert!(elsewhere.contains("Z WARN  there are no accounts yet"), "{elsewhere}");
 }

@@ -174,3 +174,8 @@ impl Backend {
         Change::Clear { keep_permanence: matches!(self, Self::Server(_)) }
     }
 }
+
+/// Tells of a cookie that somebody has changed or made up, or that a key signed which is gone.
+fn bad_signature(request_id: Option<&str>) {
+    log::warn!(event = "bad_signature", request_id; "no key made the signature of a session cookie");
+}

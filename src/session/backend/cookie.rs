@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket::http::HeaderMap;
 
-use super::{CookieChange, Opened, Plan, Settled, Stored};
+use super::{CookieChange, Opened, Plan, Settled, Stored, bad_signature};
 use crate::session::clock;
 use crate::session::codec::tagged;
 use crate::session::cookie::{self, Sent};
@@ -35,8 +35,12 @@ impl Cookie {
         {
             Ok(verified) => verified,
             Err(error) => {
-                if error == Rejected::Unreadable {
-                    log::warn!(request_id; "a session cookie is not taken: {error}");
+                match error {
+                    Rejected::BadSignature => bad_signature(request_id),
+                    Rejected::Unreadable => {
+                        log::warn!(request_id; "a session cookie is not taken: {error}");
+                    }
+                    _ => {}
                 }
                 return Opened::new(Stored::New, Map::new());
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rocket::http::HeaderMap;
 
 use super::record::{Fresh, Kept, Live, Write};
-use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored};
+use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored, bad_signature};
 use crate::session::clock;
 use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
@@ -14,7 +14,7 @@ use crate::session::error::Error;
 use crate::session::forward::{self, Target};
 use crate::session::request_id::request_id;
 use crate::session::settings::Settings;
-use crate::session::signing::{ID_SALT, Signer};
+use crate::session::signing::{ID_SALT, Rejected, Signer};
 use crate::session::store::Store;
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
@@ -44,7 +44,7 @@ impl Server {
     /// The session that the request's cookie names, or a new one with what a new one holds.
     pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<Opened, Error> {
         let id = match cookie::find(headers, &self.settings.cookie.name) {
-            Sent::One(value) => self.id_in(&value),
+            Sent::One(value) => self.id_in(&value, request_id(headers)),
             Sent::Nothing | Sent::Conflict => None,
         };
         self.sweep_by_chance();
@@ -120,12 +120,18 @@ impl Server {
     }
 
     /// The id in a cookie's value, if it has the form of one, and is signed where it has to be.
-    fn id_in(&self, value: &str) -> Option<SessionId> {
-        let id = match &self.signer {
-            Some(signer) => signer.unsign(value).ok()?.0,
-            None => value,
-        };
-        SessionId::parse(id)
+    fn id_in(&self, value: &str, request_id: Option<&str>) -> Option<SessionId> {
+        let Some(signer) = &self.signer else { return SessionId::parse(value) };
+        match signer.unsign(value) {
+            Ok((id, _)) => SessionId::parse(id),
+            Err(error) => {
+                // What has not moved yet is signed in another way.
+                if error == Rejected::BadSignature && self.migrate_from.is_none() {
+                    bad_signature(request_id);
+                }
+                None
+            }
+        }
     }
 
     fn new_values(&self) -> Map {
