@@ -337,6 +337,10 @@ fn where_the_system_forbids_it_the_start_and_the_check_say_so() {
     let server = Server::start(forbid("pidfd_getfd", "serve"));
     server.wait_for_log(advice);
     assert!(server.signed_in().is_signed_in());
+    site.configure("REQUEST_TIMEOUT = 0\nSEND_TIMEOUT = 0");
+    let output = support::output_of(forbid("pidfd_getfd", "check"), b"");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!told.contains(advice), "a proxy sees to it: {told}");
 }
 
 const BROWSERS: usize = 10_000;

@@ -117,7 +117,7 @@ pub(super) fn warnings(config: &Config, rocket: &rocket::Config, reader: &Reader
         config.urls.scheme == "http" && config.urls.server_name.is_some() && cookie.secure,
         "SESSION_COOKIE_SECURE asks for https; set PREFERRED_URL_SCHEME = \"https\" as well",
     );
-    warnings.extend(clients::obstacle((rocket.address, rocket.port).into()));
+    warnings.extend(clients::obstacle((rocket.address, rocket.port).into(), &config.patience));
     warnings.extend(config.without_effect.iter().cloned());
     warnings.extend(config::exposed(reader, config));
     warnings

@@ -39,6 +39,12 @@ impl Patience {
         Self { request, keep_alive, send }
     }
 
+    /// Whether anything but an idle connection has a limit. Who has a proxy to see to slow clients
+    /// may well set none.
+    pub fn is_limited(&self) -> bool {
+        self.request.is_some() || self.send.is_some()
+    }
+
     /// The shortest of the spans; `None` where nothing ever ends.
     pub fn shortest(&self) -> Option<Duration> {
         [self.request, self.keep_alive, self.send].into_iter().flatten().min()

@@ -3,8 +3,7 @@
 use rocket::http::Status;
 use rocket::{State, get};
 
-use super::traffic::Visit;
-use crate::auth::Accounts;
+use crate::auth::{Accounts, Client};
 use crate::session::Sessions;
 
 /// 200 when the session store and the database answer, else 503; a line for each.
@@ -12,7 +11,7 @@ use crate::session::Sessions;
 pub async fn healthz(
     sessions: &State<Sessions>,
     accounts: &State<Accounts>,
-    visit: Visit<'_>,
+    client: Client<'_>,
 ) -> (Status, String) {
     let sessions = sessions.ping().await.map_err(|error| error.to_string());
     let database = accounts.any().await.map(|_| ()).map_err(|error| error.to_string());
@@ -21,7 +20,7 @@ pub async fn healthz(
         Ok(()) => format!("{part}: ok\n"),
         Err(error) => {
             // What exactly is wrong may name paths, which are nobody's business outside.
-            log::error!(request_id = visit.id; "health check: {part}: {error}");
+            log::error!(request_id = client.request_id; "health check: {part}: {error}");
             status = Status::ServiceUnavailable;
             format!("{part}: failing\n")
         }

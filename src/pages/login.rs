@@ -76,9 +76,9 @@ pub async fn submit<'r>(
     sessions: &State<Sessions>,
     sign_ins: &State<SignIns>,
     checker: Checker<'_>,
-    client: Client<'_>,
     visit: Visit<'_>,
 ) -> Answer<'r> {
+    let client = visit.client;
     let form = match read(form, &config.get().requests) {
         Ok(form) => form,
         Err(page) => return Answer::Incomplete(page),

@@ -127,10 +127,10 @@ impl Fairing for Departure {
     }
 }
 
-/// Who asks, and where what becomes of it is told.
+/// Who asks, and where what becomes of it is counted.
 pub struct Visit<'r> {
-    /// The request's id, for the log.
-    pub id: Option<&'r str>,
+    /// Who asks.
+    pub client: Client<'r>,
     metrics: Option<&'r Metrics>,
 }
 
@@ -148,9 +148,7 @@ impl<'r> FromRequest<'r> for Visit<'r> {
     type Error = Infallible;
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
-        Outcome::Success(Self {
-            id: request_id(request.headers()),
-            metrics: request.rocket().state::<Metrics>(),
-        })
+        let metrics = request.rocket().state::<Metrics>();
+        Outcome::Success(Self { client: Client::of(request), metrics })
     }
 }

@@ -47,20 +47,11 @@ pub enum SetupError {
 }
 
 impl Sessions {
-    /// A fairing that takes its settings and its store from the application's figment.
+    /// A fairing that takes its settings and its store from the application's figment, at ignition.
+    /// Whoever wants to tell of a failure by themselves [reloads](Self::reload) it before it is
+    /// attached; the ignition with the same figment then changes nothing.
     pub fn fairing() -> Self {
         Self::default()
-    }
-
-    /// The same, with the settings read and the store opened at once, for whoever wants to tell of
-    /// a failure by themselves. A later ignition with the same figment changes nothing.
-    ///
-    /// # Errors
-    /// When the settings are wrong or the store cannot be opened.
-    pub fn open(figment: &Figment) -> Result<Self, SetupError> {
-        let sessions = Self::default();
-        sessions.reload(figment)?;
-        Ok(sessions)
     }
 
     /// A fairing with a store of one's own, in place of the one that the settings name. They are

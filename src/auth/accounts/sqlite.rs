@@ -88,7 +88,6 @@ pub async fn add(file: &Arc<Database>, new: New) -> Result<bool, Error> {
 }
 
 pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result<bool, Error> {
-<<<<<<< HEAD
     file.write_urgent(move |connection| {
         let whose: Option<(i64, String)> = connection
             .query_row("SELECT id, name FROM accounts WHERE name_key = ?1", [&key], |row| {
@@ -99,19 +98,6 @@ pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result
         let id = whose.0;
         if change.ends_sessions() {
             connection.execute("DELETE FROM sign_ins WHERE account = ?1", [id])?;
-=======
-    let changed = file.write_urgent(move |connection| match &change {
-        Change::Password(password) => connection.execute(
-            "UPDATE accounts SET password_hash = ?2, epoch = epoch + 1 WHERE name_key = ?1",
-            params![key, password.as_str()],
-        ),
-        Change::Disable => connection.execute(
-            "UPDATE accounts SET disabled = 1, epoch = epoch + 1 WHERE name_key = ?1",
-            [&key],
-        ),
-        Change::Enable => {
-            connection.execute("UPDATE accounts SET disabled = 0 WHERE name_key = ?1", [&key])
->>>>>>> h-faults
         }
         match &change {
             Change::Password(password) => connection.execute(
@@ -135,7 +121,6 @@ pub async fn change(file: &Arc<Database>, key: String, change: Change) -> Result
 }
 
 pub async fn sign_out_all(file: &Arc<Database>) -> Result<(), Error> {
-<<<<<<< HEAD
     file.write_urgent(|connection| {
         connection.execute("UPDATE accounts SET epoch = epoch + 1", [])?;
         connection.execute("DELETE FROM sign_ins", [])?;
@@ -143,11 +128,6 @@ pub async fn sign_out_all(file: &Arc<Database>) -> Result<(), Error> {
         audit::sqlite::insert(connection, &note, None)
     })
     .await
-=======
-    file.write_urgent(|connection| connection.execute("UPDATE accounts SET epoch = epoch + 1", []))
-        .await?;
-    Ok(())
->>>>>>> h-faults
 }
 
 pub async fn renew_hash(
