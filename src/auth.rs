@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod address;
 pub mod agent;
+mod argon2id;
 pub mod audit;
 mod check;
 pub mod client;

@@ -5,11 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::password_hash::{Error as PhcError, PasswordHasher, PasswordVerifier};
-use argon2::{Argon2, Params};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash as Phc, Salt};
+use argon2::{Algorithm, Params, Version};
+use rand::TryRng;
+use rand::rngs::SysRng;
 use rocket::tokio::sync::{Semaphore, oneshot};
 
+use super::argon2id::compute;
 use super::work::{Work, spend};
 
 /// More waiting sign-ins than this are answered with 503 at once.
@@ -53,25 +55,53 @@ pub enum Verdict {
 /// # Errors
 /// [`Error::Hash`].
 pub fn hash(password: &str) -> Result<PasswordHash, Error> {
-    let hash: Phc = Argon2::default()
-        .hash_password(password.as_bytes())
-        .map_err(|error| Error::Hash(error.to_string()))?;
+    let failed = |error: &dyn std::fmt::Display| Error::Hash(error.to_string());
+    let mut salt = [0; 16];
+    SysRng.try_fill_bytes(&mut salt).map_err(|error| failed(&error))?;
+    let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
+    let kind = (Algorithm::Argon2id, Version::V0x13, Params::default());
+    compute(kind, password.as_bytes(), &salt, &mut out).map_err(|error| failed(&error))?;
+    let hash = Phc {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&Params::default()).map_err(|error| failed(&error))?,
+        salt: Some(Salt::new(&salt).map_err(|error| failed(&error))?),
+        hash: Some(Output::new(&out).map_err(|error| failed(&error))?),
+    };
     Ok(PasswordHash(hash.to_string()))
 }
 
 /// Checks a password on the calling thread.
 fn verify(password: &str, stored: &str) -> Result<Verdict, Error> {
-    let Ok(parsed) = Phc::new(stored) else {
+    let Some((parsed, kind)) = parse(stored) else {
         log::error!("an account's password hash is unreadable; set a new password");
         return Ok(Verdict::Wrong);
     };
-    match Argon2::default().verify_password(password.as_bytes(), &parsed) {
-        Ok(()) if same_parameters(stored) => Ok(Verdict::Right),
-        Ok(()) => Ok(Verdict::RightButOld),
+    let (Some(salt), Some(expected)) = (parsed.salt, parsed.hash) else {
+        return Ok(Verdict::Wrong);
+    };
+    let mut out = vec![0; expected.len()];
+    match compute(kind, password.as_bytes(), &salt, &mut out) {
         // This says nothing of the password.
-        Err(error @ PhcError::OutOfMemory) => Err(Error::Hash(error.to_string())),
-        Err(_) => Ok(Verdict::Wrong),
+        Err(error @ argon2::Error::OutOfMemory) => return Err(Error::Hash(error.to_string())),
+        Err(_) => return Ok(Verdict::Wrong),
+        Ok(()) => {}
     }
+    // Compared in constant time.
+    Ok(match Output::new(&out) == Ok(expected) {
+        false => Verdict::Wrong,
+        true if same_parameters(stored) => Verdict::Right,
+        true => Verdict::RightButOld,
+    })
+}
+
+/// A stored hash, and what to compute to compare with it.
+fn parse(stored: &str) -> Option<(Phc, (Algorithm, Version, Params))> {
+    let parsed = Phc::new(stored).ok()?;
+    let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).ok()?;
+    let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let params = Params::try_from(&parsed).ok()?;
+    Some((parsed, (algorithm, version, params)))
 }
 
 /// Whether algorithm, version and parameters, which stand before the salt, are today's.
@@ -81,8 +111,8 @@ fn same_parameters(stored: &str) -> bool {
     stored.starts_with(&format!("$argon2id$v=19$m={memory},t={passes},p={lanes}$"))
 }
 
-/// Checks passwords, as many at once as there are processors, each on a thread of its own: what a
-/// thread has freed, it keeps for its next hash, so that no more threads may have to do with them.
+/// Checks passwords, as many at once as there are processors, each on a thread of its own,
+/// which keeps the memory for the next one.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     jobs: Sender<Job>,
@@ -198,8 +228,9 @@ mod tests {
 
     #[test]
     fn a_weaker_hash_is_recognised_and_a_broken_one_is_wrong() {
-        let params = argon2::Params::new(8, 1, 1, None).unwrap();
-        let weak = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        use argon2::password_hash::PasswordHasher;
+        let params = Params::new(8, 1, 1, None).unwrap();
+        let weak = argon2::Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let stored: Phc = weak.hash_password(b"123").unwrap();
         assert_eq!(verify("123", &stored.to_string()), Ok(Verdict::RightButOld));
         for broken in

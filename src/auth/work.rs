@@ -7,8 +7,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::{Argon2, Params};
+use argon2::{Algorithm, Params, Version};
 
+use super::argon2id::compute;
 use super::password::Error;
 
 /// Memory in KiB, and how often it is filled.
@@ -71,9 +72,9 @@ impl Work {
 /// # Errors
 /// [`Error::Hash`] when there is no memory: an answer without the work would tell names apart.
 pub fn spend(password: &str, params: Params) -> Result<(), Error> {
-    let argon2 = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+    let kind = (Algorithm::Argon2id, Version::V0x13, params);
     // Nothing depends on the result.
-    let spent = argon2.hash_password_into(password.as_bytes(), &[0; 16], &mut [0; 32]);
+    let spent = compute(kind, password.as_bytes(), &[0; 16], &mut [0; 32]);
     spent.map_err(|error| Error::Hash(error.to_string()))
 }
 
