@@ -3,8 +3,11 @@
 //!
 //! Routes of their own, before all others: each answers with an error or passes the request on.
 
+use std::net::IpAddr;
+
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::form::Form;
+use rocket::http::uri::Host;
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
 use rocket::{Data, Request, Route};
@@ -72,10 +75,20 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
     None
 }
 
-/// Whether the site is reached by https, where that is known.
+/// Whether the site is reached by https, where that is known. Browsers take a page of their own
+/// machine for as good as one over https, and `Secure` cookies from it.
 fn https(request: &Request<'_>, config: &Config) -> Option<bool> {
     let meant = config.sessions.cookie.secure || config.urls.scheme == "https";
-    if meant { Some(true) } else { Forwarded::of(request).https }
+    match Forwarded::of(request).https {
+        None if meant => (!request.host().is_some_and(is_own_machine)).then_some(true),
+        told => told.map(|https| https || meant),
+    }
+}
+
+fn is_own_machine(host: &Host<'_>) -> bool {
+    let name = host.domain().as_str().trim_matches(['[', ']']);
+    let address = name.parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether the request changes something by the power of a cookie. Signing in needs none, and where

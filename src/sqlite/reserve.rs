@@ -13,8 +13,10 @@ use super::file::free_space;
 
 /// How often space is looked for to make it again.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// It takes no more than this part of what is free.
+/// It takes no more than this part of what is free at the start.
 const PART: u64 = 4;
+/// And no more than this part when it was spent: as long as it is not there nothing is written.
+const PART_AGAIN: u64 = 2;
 
 #[derive(Debug)]
 pub(super) struct Reserve {
@@ -43,7 +45,7 @@ impl Reserve {
             };
         }
         let length = fs::metadata(&self.path).map(|file| file.len()).ok();
-        let kept = length == Some(bytes) || self.make(bytes)?;
+        let kept = length == Some(bytes) || self.make(bytes, PART)?;
         if kept {
             self.bytes = bytes;
         }
@@ -60,7 +62,7 @@ impl Reserve {
             return true;
         }
         self.looked = Some(Instant::now());
-        let made = self.make(self.bytes).unwrap_or(false);
+        let made = self.make(self.bytes, PART_AGAIN).unwrap_or(false);
         if made {
             log::info!("there is space again; {} is kept as before", self.path.display());
         }
@@ -79,11 +81,11 @@ impl Reserve {
         }
     }
 
-    fn make(&self, bytes: u64) -> io::Result<bool> {
+    fn make(&self, bytes: u64, part: u64) -> io::Result<bool> {
         use std::os::unix::fs::OpenOptionsExt;
         let _ = fs::remove_file(&self.path);
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        if free_space(dir)? / PART < bytes {
+        if free_space(dir)? / part < bytes {
             return Ok(false);
         }
         let written =

@@ -18,7 +18,7 @@ const MEMORY: u64 = 400 * 1024;
 fn five_hundred_wrong_passwords_at_once_leave_the_list_usable() {
     let mut row = Row::new(39, "500 wrong passwords at once");
     // So that each comes from an address of its own.
-    let site = site("ip_header = 'X-Real-IP'");
+    let site = site("TRUSTED_PROXIES = ['127.0.0.1']");
     let server = site.serve();
     let visitor = server.signed_in();
     let done = AtomicBool::new(false);

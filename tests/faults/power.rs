@@ -43,7 +43,11 @@ fn a_cut_of_power_does_lose_what_was_not_synced() {
     let mut row = Row::new(2, "the same bench with synchronous = NORMAL, to see that it bites");
     let path = disk.path().join("normal.db");
     let mut lost = 0;
-    for _ in 0..times(1, 5) {
+    // The system may have written everything just then, but not time and again.
+    for round in 0.. {
+        if round >= times(1, 5) && lost > 0 || round > 20 {
+            break;
+        }
         let connection = rusqlite::Connection::open(&path).unwrap();
         connection
             .execute_batch(

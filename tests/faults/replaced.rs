@@ -57,6 +57,9 @@ fn a_damaged_database_is_503_until_it_is_restored() {
     let browser = server.signed_in();
     site.run(&["backup", "copy.db"]);
     replace(&site.database(), &b"garbage ".repeat(4000));
+    wait_for("the damage to be noticed", || {
+        (browser.get("/brief_introduction").status == 503).then_some(())
+    });
     for answer in [
         browser.get("/brief_introduction"),
         browser.get("/detailed?id=1"),

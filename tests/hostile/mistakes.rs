@@ -165,13 +165,6 @@ fn what_is_unsafe_in_production_is_told_at_the_start_and_by_check() {
             },
             "DEBUG is for development",
         ),
-        (
-            {
-                site.configure("ip_header = 'X-Real-IP'");
-                warnings(&site, address)
-            },
-            "ip_header is believed from anyone who reaches the port",
-        ),
     ] {
         let (check, log) = told;
         assert!(check.contains(text), "{text} is not in {check}");

@@ -325,8 +325,13 @@ mod tests {
 
     #[test]
     fn the_key_is_kept_or_drawn() {
-        let kept = planned(&[("SECRET_KEY", Value::Bytes(b"the key of Flask, of 32 bytes and more".to_vec()))]);
-        assert!(kept.text().contains("\nSECRET_KEY = \"the key of Flask, of 32 bytes and more\"\n"));
+        let kept = planned(&[(
+            "SECRET_KEY",
+            Value::Bytes(b"the key of Flask, of 32 bytes and more".to_vec()),
+        )]);
+        assert!(
+            kept.text().contains("\nSECRET_KEY = \"the key of Flask, of 32 bytes and more\"\n")
+        );
         assert_eq!(names(&kept.report.taken), ["SECRET_KEY"]);
         for key in [text(""), Value::None, Value::Bytes(b"\xff".to_vec())] {
             let drawn = planned(&[("SECRET_KEY", key)]);

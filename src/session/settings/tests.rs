@@ -50,7 +50,8 @@ fn an_old_id_has_half_a_minute_of_grace_or_as_long_as_ids_live() {
     assert_eq!(grace("SESSION_ROTATE_AFTER = '15 minutes'"), 30);
     assert_eq!(grace("SESSION_ROTATE_AFTER = 5"), 5);
     assert_eq!(grace("SESSION_ROTATE_AFTER = 600\nSESSION_ROTATE_GRACE = 300"), 300);
-    let cookies = "SESSION_TYPE = 'cookie'\nSECRET_KEY = 'a key of the tests, long enough for it'\n";
+    let cookies =
+        "SESSION_TYPE = 'cookie'\nSECRET_KEY = 'a key of the tests, long enough for it'\n";
     assert_eq!(read(&format!("{cookies}SESSION_ROTATE_AFTER = 5")).unwrap().rotate_after, None);
 }
 

@@ -113,6 +113,10 @@ impl Store for Ended {
         self.store.scan(prefix, from, limit).await
     }
 
+    async fn live(&self) -> Result<Option<u64>, Error> {
+        self.store.live().await
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.store.ping().await
     }
