@@ -242,7 +242,7 @@ fn the_journal_gets_priorities_and_no_other_file() {
     use std::os::unix::fs::MetadataExt;
     let site = Site::empty("");
     let log = site.path().join("log");
-    let first = |journal: &dyn Fn(&std::fs::Metadata) -> String| {
+    let told = |journal: &dyn Fn(&std::fs::Metadata) -> String| {
         let file = std::fs::File::create(&log).unwrap();
         let stream = journal(&file.metadata().unwrap());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -252,11 +252,12 @@ fn the_journal_gets_priorities_and_no_other_file() {
         let browser = Browser::new(port);
         wait_for("the server", || browser.try_get("/login").ok());
         end(child);
-        std::fs::read_to_string(&log).unwrap().lines().next().unwrap().to_owned()
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.lines().find(|line| line.contains("no accounts yet")).unwrap().to_owned()
     };
-    let journal = first(&|file| format!("{}:{}", file.dev(), file.ino()));
+    let journal = told(&|file| format!("{}:{}", file.dev(), file.ino()));
     assert!(journal.starts_with("<4>there are no accounts yet"), "{journal}");
     // As in a service whose standard error was led elsewhere.
-    let elsewhere = first(&|file| format!("{}:{}", file.dev(), file.ino() + 1));
+    let elsewhere = told(&|file| format!("{}:{}", file.dev(), file.ino() + 1));
     assert!(elsewhere.contains("Z WARN  there are no accounts yet"), "{elsewhere}");
 }

@@ -22,6 +22,8 @@ pub struct Checker<'r> {
     passwords: &'r Passwords,
     throttle: &'r Throttle,
     audit: &'r Audit,
+    /// Who asks.
+    pub client: Client<'r>,
 }
 
 /// An account whose password was given.
@@ -53,9 +55,9 @@ impl Checker<'_> {
         &self,
         name: &str,
         password: &str,
-        client: Client<'_>,
         failure: Event,
     ) -> Result<Right, Refusal> {
+        let client = self.client;
         let attempt = match self.throttle.begin(&name_key(name), client.address).await {
             Ok(attempt) => attempt,
             Err(throttle::Refusal::Unavailable(error)) => return Err(unavailable(&error, client)),
@@ -179,7 +181,8 @@ impl<'r> FromRequest<'r> for Checker<'r> {
         let state = (rocket.state(), rocket.state(), rocket.state(), rocket.state());
         match state {
             (Some(accounts), Some(passwords), Some(throttle), Some(audit)) => {
-                Outcome::Success(Self { accounts, passwords, throttle, audit })
+                let client = Client::of(request);
+                Outcome::Success(Self { accounts, passwords, throttle, audit, client })
             }
             _ => Outcome::Forward(rocket::http::Status::InternalServerError),
         }

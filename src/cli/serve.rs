@@ -55,7 +55,6 @@ pub fn launch(
         .enable_all()
         .build()?;
     let rocket = runtime.block_on(async { crate::rocket(figment) })?;
-    config.without_effect.iter().for_each(|line| log::info!("{line}"));
     let metrics = runtime.block_on(serve_metrics(&rocket, &config))?;
     let rocket = stop::gently(attach(rocket)).attach(AdHoc::on_liftoff("Address", |rocket| {
         Box::pin(async move {

@@ -48,11 +48,12 @@ fn on_signals(rocket: &Rocket<Orbit>, stopping: Arc<AtomicBool>) {
     rocket::tokio::spawn(async move {
         let mut signals = async || {
             rocket::tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
             }
         };
-        signals().await;
+        let signal = signals().await;
+        log::info!("{signal}: answering what was accepted, then stopping");
         systemd::stopping();
         stopping.store(true, Ordering::Relaxed);
         if let Err(error) = deafen(address) {
@@ -61,7 +62,7 @@ fn on_signals(rocket: &Rocket<Orbit>, stopping: Arc<AtomicBool>) {
         // Whoever asks twice does not want to wait.
         rocket::tokio::select! {
             () = rocket::tokio::time::sleep(DRAIN) => {}
-            () = signals() => {}
+            _ = signals() => {}
         }
         shutdown.notify();
     });

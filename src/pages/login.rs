@@ -83,7 +83,7 @@ pub async fn submit<'r>(
         Ok(form) => form,
         Err(page) => return Answer::Incomplete(page),
     };
-    let checked = checker.check(form.username, form.password, client, Event::FailedSignIn).await;
+    let checked = checker.check(form.username, form.password, Event::FailedSignIn).await;
     let account = match checked {
         Ok(right) => right.account,
         Err(Refusal::Wrong) => {

@@ -10,7 +10,7 @@ use crate::auth::audit::Event;
 use crate::auth::form_token;
 use crate::auth::origin::Source;
 use crate::auth::strength::weakness;
-use crate::auth::{Checker, Client, Refusal, SignIns, User, go_on};
+use crate::auth::{Checker, Refusal, SignIns, User, go_on};
 use crate::config::{Config, Live};
 use crate::pages::errors::{ErrorPage, PageError, Strict};
 use crate::pages::form::{Arrived, Measured, read};
@@ -71,9 +71,8 @@ pub async fn change<'r>(
     session: &Session,
     sign_ins: &State<SignIns>,
     checker: Checker<'_>,
-    client: Client<'_>,
 ) -> Result<Answer, PageError> {
-    let config = config.get();
+    let (config, client) = (config.get(), checker.client);
     let form = match read(form, &config.requests) {
         Ok(form) => form,
         Err(page) => return Ok(Answer::Incomplete(page)),
@@ -84,7 +83,7 @@ pub async fn change<'r>(
     if let Some(problem) = problem(&form, &user, &config) {
         return Ok(Answer::Refused(page(user, &config, Some(problem))));
     }
-    let checked = checker.check(&user.name, form.current, client, Event::FailedPasswordChange);
+    let checked = checker.check(&user.name, form.current, Event::FailedPasswordChange);
     let right = match checked.await {
         Ok(right) if right.account.id == user.id => right,
         Ok(_) | Err(Refusal::Wrong) => {
