@@ -124,18 +124,21 @@ impl Sessions {
         loop {
             rocket::tokio::time::sleep(SWEEP_EVERY).await;
             let Ok(Some(store)) = self.store() else { continue };
-            loop {
-                match store.sweep(SWEEP_AT_ONCE).await {
-                    Ok(SWEEP_AT_ONCE) => {
-                        rocket::tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                    Ok(_) => break,
-                    Err(error) => {
-                        log::warn!("{error}; sweeping again in a minute");
-                        break;
-                    }
-                }
+            // A task of its own, so that a store that panics ends this sweep and not those to come.
+            if let Err(error) = rocket::tokio::spawn(sweep_out(store)).await {
+                log::error!("a sweep was not finished: {error}");
             }
+        }
+    }
+}
+
+/// Removes what has expired, a little at a time.
+async fn sweep_out(store: Arc<dyn Store>) {
+    loop {
+        match store.sweep(SWEEP_AT_ONCE).await {
+            Ok(SWEEP_AT_ONCE) => rocket::tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(_) => return,
+            Err(error) => return log::warn!("{error}; sweeping again in a minute"),
         }
     }
 }
