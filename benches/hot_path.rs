@@ -40,7 +40,7 @@ async fn run(operation: &str, count: u64) {
     };
     let figment = rocket::Config::figment()
         .merge(("log_level", "off"))
-        .merge(("SECRET_KEY", "0123456789abcdef0123456789abcdef"))
+        .merge(("SECRET_KEY", "c4e1f09ab7d25386e0f1a2b3948576cd"))
         .merge(("SESSION_TYPE", store))
         .merge(("SESSION_SQLITE_PATH", directory.path().join("sessions.db")));
     let rocket = rocket::custom(figment)

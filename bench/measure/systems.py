@@ -7,7 +7,7 @@ from place import pinned
 from servers import Redis, Server
 
 USER, PASSWORD = "gkf", "correct horse battery staple"
-KEY = "0123456789abcdef0123456789abcdef"
+KEY = "c4e1f09ab7d25386e0f1a2b3948576cd"
 QUIET = {"ROCKET_LOG_LEVEL": "off", "ROCKET_PROFILE": "release", "ROCKET_ADDRESS": "127.0.0.1"}
 STUDENTS = (
     "id,name,age,gender\n1,Steel Eggs,17,Unknown\n2,Iron Egg,19,male\n3,maidservant,18,female\n"

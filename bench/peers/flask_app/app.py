@@ -16,7 +16,7 @@ app.jinja_loader = jinja2.FileSystemLoader(REPOSITORY / "templates")
 app.jinja_options = {"trim_blocks": True}
 app.jinja_env.globals["static"] = lambda name: f"/static/{name}?v=0123456789ab"
 app.config.update(
-    SECRET_KEY="0123456789abcdef0123456789abcdef",
+    SECRET_KEY="c4e1f09ab7d25386e0f1a2b3948576cd",
     SESSION_REFRESH_EACH_REQUEST=os.environ.get("ROLLING") == "1",
 )
 

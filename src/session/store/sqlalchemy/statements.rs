@@ -243,8 +243,10 @@ impl Dialect {
     fn table(self, table: &str) -> String {
         let rest = "PRIMARY KEY (id), UNIQUE (session_id)";
         match self {
+            // One at a time, or who comes second may take the name of the first one's sequence.
             Self::Postgresql => format!(
-                "CREATE TABLE {table} (id SERIAL NOT NULL, session_id VARCHAR(255), data BYTEA, \
+                "SELECT pg_advisory_xact_lock(x'6465776172'::bigint); \
+                 CREATE TABLE {table} (id SERIAL NOT NULL, session_id VARCHAR(255), data BYTEA, \
                  expiry TIMESTAMP WITHOUT TIME ZONE, {rest}); CREATE INDEX ON {table} (expiry)"
             ),
             Self::Mysql => format!(
