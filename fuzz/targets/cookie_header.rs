@@ -22,10 +22,12 @@ fn index(session: &Session) -> Result<(), Error> {
     session.insert("seen", &true)
 }
 
+const KEY: &str = "c4e1f09ab7d25386e0f1a2b3948576cd";
+
 fn client() -> Client {
     let figment = rocket::Config::figment()
         .merge(("log_level", "off"))
-        .merge(("SECRET_KEY", "dev"))
+        .merge(("SECRET_KEY", KEY))
         .merge(("SESSION_TYPE", "cookie"))
         .merge(("PERMANENT_SESSION_LIFETIME", "400 days"));
     let rocket = rocket::custom(figment).attach(Sessions::fairing()).mount("/", routes![index]);
@@ -36,7 +38,7 @@ thread_local! {
     static CLIENT: Client = client();
 }
 
-static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(b"dev", &[], SESSION_SALT));
+static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new(KEY.as_bytes(), &[], SESSION_SALT));
 
 fn now() -> i64 {
     let since = std::time::UNIX_EPOCH.elapsed().expect("the clock is right").as_secs();
