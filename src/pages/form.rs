@@ -57,6 +57,17 @@ impl<'r, T: FromData<'r>> FromData<'r> for Arrived<T> {
     }
 }
 
+/// A form with nothing in it but its token.
+#[derive(FromForm)]
+pub struct TokenAlone<'r> {
+    csrf_token: Vec<&'r str>,
+}
+
+/// The tokens of a form that may have been sent without any.
+pub fn tokens<'f, 'r>(sent: &'f Arrived<Option<Form<TokenAlone<'r>>>>) -> &'f [&'r str] {
+    sent.0.as_ref().map_or(&[][..], |form| &form.csrf_token)
+}
+
 /// Why a form is not taken.
 #[derive(Debug)]
 pub struct BadForm {

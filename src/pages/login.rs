@@ -7,7 +7,7 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use super::errors::{ErrorPage, Strict};
-use super::form::{Arrived, Measured, read};
+use super::form::{Arrived, Measured, TokenAlone, read, tokens};
 use super::templates::Page;
 use super::traffic::Visit;
 use crate::auth::audit::Event;
@@ -121,18 +121,13 @@ pub fn retry_after(seconds: u64) -> Header<'static> {
     Header::new("Retry-After", seconds.to_string())
 }
 
-#[derive(FromForm)]
-pub struct SignOut<'r> {
-    csrf_token: Vec<&'r str>,
-}
-
 /// Ends the session on the server. Without one it is no error, and does nothing.
 ///
 /// It has to come from a page of this site, which the browser says or the form's token shows. A
 /// wrong token is refused whatever the browser says.
 #[post("/logout", data = "<sent>")]
 pub async fn logout(
-    sent: Arrived<Option<Form<SignOut<'_>>>>,
+    sent: Arrived<Option<Form<TokenAlone<'_>>>>,
     source: Source,
     session: &Session,
     user: Result<User, GuardError>,
@@ -141,8 +136,7 @@ pub async fn logout(
 ) -> Result<Redirect, Status> {
     // An account that was locked or removed has had its session emptied on the way here.
     if !session.is_new() && !session.is_empty() {
-        let tokens = sent.0.as_ref().map_or(&[][..], |form| &form.csrf_token);
-        if !form_token::vouches(source, session, tokens) {
+        if !form_token::vouches(source, session, tokens(&sent)) {
             log::warn!(
                 event = "refused_sign_out", client = client.shown().as_deref(),
                 request_id = client.request_id;

@@ -12,7 +12,7 @@ use crate::auth::sign_ins::SignIn;
 use crate::auth::{Client, SignInId, SignIns, User, agent};
 use crate::config::Live;
 use crate::pages::errors::{ErrorPage, PageError, Strict};
-use crate::pages::form::{Arrived, Measured, read};
+use crate::pages::form::{Arrived, Measured, TokenAlone, read, tokens};
 use crate::pages::templates::Page;
 use crate::session::{FlashMessage, Session, rfc3339};
 
@@ -80,11 +80,6 @@ pub enum Answer {
 #[derive(FromForm)]
 pub struct Which<'r> {
     id: &'r str,
-    csrf_token: Vec<&'r str>,
-}
-
-#[derive(FromForm)]
-pub struct Nothing<'r> {
     csrf_token: Vec<&'r str>,
 }
 
@@ -157,14 +152,13 @@ pub async fn end<'r>(
 #[post("/account/sessions/end-others", data = "<form>")]
 pub async fn end_others(
     user: User,
-    form: Arrived<Option<Form<Nothing<'_>>>>,
+    form: Arrived<Option<Form<TokenAlone<'_>>>>,
     source: Source,
     session: &Session,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
 ) -> Result<Redirect, PageError> {
-    let tokens = form.0.as_ref().map_or(&[][..], |form| &form.csrf_token);
-    if !form_token::vouches(source, session, tokens) {
+    if !form_token::vouches(source, session, tokens(&form)) {
         return Err(Status::Forbidden.into());
     }
     let ended = sign_ins.end_others(user.id, &user.sign_in, client).await?;
