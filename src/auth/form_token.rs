@@ -17,7 +17,10 @@ use crate::session::{Error, Session, SessionId};
 /// and takes this one for its own where it shares the session.
 const NAME: &str = "csrf_token";
 
-/// What a page of this request may show, once somebody is found signed in.
+/// The secret of the session in which somebody was found signed in.
+struct Secret(Option<String>);
+
+/// The token made from it, once a page shows it.
 struct Shown(Option<String>);
 
 /// Gives the session a secret of its own: 256 random bits.
@@ -30,13 +33,15 @@ pub(super) fn draw(session: &Session) -> Result<(), Error> {
 
 /// Lets the pages of this request show the session's token.
 pub(super) fn show(request: &Request<'_>, session: &Session) {
-    request.local_cache(|| Shown(code(session).map(|code| encode(&code))));
+    request.local_cache(|| Secret(secret(session)));
 }
 
 /// The token for the forms of a page, where somebody is signed in. (A session from before there
 /// were tokens has none; a browser that says where a request comes from needs none.)
 pub fn shown<'r>(request: &'r Request<'_>) -> Option<&'r str> {
-    request.local_cache(|| Shown(None)).0.as_deref()
+    let Secret(secret) = request.local_cache(|| Secret(None));
+    let token = || Shown(secret.as_deref().and_then(code).map(|code| encode(&code)));
+    request.local_cache(token).0.as_deref()
 }
 
 /// Whether a form comes from a page of this site: by its one token, and where it has none by what the
@@ -52,11 +57,14 @@ pub fn vouches(source: Source, session: &Session, sent: &[&str]) -> bool {
 /// Whether `sent` is the session's token; compared in constant time.
 fn is_right(session: &Session, sent: &str) -> bool {
     let Ok(sent) = URL_SAFE_NO_PAD.decode(sent) else { return false };
-    code(session).is_some_and(|code| code.verify_slice(&sent).is_ok())
+    secret(session).as_deref().and_then(code).is_some_and(|code| code.verify_slice(&sent).is_ok())
 }
 
-fn code(session: &Session) -> Option<Hmac<Sha256>> {
-    let secret = session.get::<String>(NAME).ok().flatten()?;
+fn secret(session: &Session) -> Option<String> {
+    session.get(NAME).ok().flatten()
+}
+
+fn code(secret: &str) -> Option<Hmac<Sha256>> {
     let mut code = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     code.update(b"dewar form");
     Some(code)
