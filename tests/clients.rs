@@ -70,6 +70,39 @@ fn wait_until_closed(mut client: TcpStream, trickle: &str, what: &str) {
     panic!("{what}: still open");
 }
 
+/// The answer to a form of so many bytes, which are sent in pieces and to their end, as proxies do,
+/// before anything is read.
+fn answer_after_sending(server: &Server, length: usize) -> String {
+    let head =
+        format!("POST /login HTTP/1.1\r\nHost: x\r\n{FORM}\r\nContent-Length: {length}\r\n\r\n");
+    let mut client = sent(server, &head);
+    for _ in 0..length / 1000 {
+        client.write_all(&[b'a'; 1000]).unwrap();
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    answer(&mut client)
+}
+
+#[test]
+fn who_is_still_sending_what_is_refused_gets_the_answer() {
+    let server = Site::empty("").serve();
+    for length in [200_000, 1_000_000] {
+        let answer = answer_after_sending(&server, length);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+    }
+}
+
+#[test]
+fn who_stops_sending_what_is_refused_gets_the_answer() {
+    let server = Site::empty("").serve();
+    for length in [200_000, 1_000_000_000] {
+        let head = format!("POST /login HTTP/1.1\r\nHost: x\r\n{FORM}\r\n");
+        let start = format!("{head}Content-Length: {length}\r\n\r\nusername=gkf&password=");
+        let answer = answer(&mut sent(&server, &start));
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+    }
+}
+
 #[test]
 fn whoever_does_not_finish_a_request_is_cut_off() {
     let site = Site::empty(IMPATIENT);

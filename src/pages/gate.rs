@@ -4,12 +4,16 @@
 //! Routes of their own, before all others: each answers with an error or passes the request on.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use rocket::data::ByteUnit;
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::form::Form;
 use rocket::http::uri::Host;
 use rocket::http::{Method, Status};
 use rocket::route::{Handler, Outcome};
+use rocket::tokio::io::sink;
+use rocket::tokio::time::timeout;
 use rocket::{Data, Request, Route};
 
 use super::methods::ALL;
@@ -17,6 +21,10 @@ use crate::auth::origin::{Source, is_cross_origin};
 use crate::auth::{Client, Forwarded};
 use crate::config::{Config, Live};
 use crate::session::request_id;
+
+/// What is read of a refused body and thrown away, and for how long.
+const LINGER: ByteUnit = ByteUnit::Mebibyte(1);
+const LINGER_FOR: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 struct Gate;
@@ -48,8 +56,7 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         );
         return Some(Status::BadRequest);
     }
-    let length = headers.get_one("Content-Length").and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > config.requests.max_content_length) {
+    if announced(request).is_some_and(|length| length > config.requests.max_content_length) {
         return Some(Status::PayloadTooLarge);
     }
     if is_cross_origin(request, &config.requests.trusted_origins, https(request, &config)) {
@@ -73,6 +80,19 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         return Some(Status::BadRequest);
     }
     None
+}
+
+/// How long the body is said to be.
+fn announced(request: &Request<'_>) -> Option<u64> {
+    request.headers().get_one("Content-Length")?.parse().ok()
+}
+
+/// Reads what is on its way of a body that is refused. Whoever is still sending when the connection
+/// is closed gets a reset in place of the answer, and a proxy makes a 502 of it.
+async fn let_finish(request: &Request<'_>, data: Data<'_>) {
+    if announced(request).is_some_and(|length| length <= LINGER.as_u64()) {
+        let _ = timeout(LINGER_FOR, data.open(LINGER).stream_to(sink())).await;
+    }
 }
 
 /// Whether the site is reached by https, where that is known. Browsers take a page of their own
@@ -104,7 +124,10 @@ fn acts_on_a_session(request: &Request<'_>) -> bool {
 impl Handler for Gate {
     async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
         match refusal(request) {
-            Some(status) => Outcome::error(status),
+            Some(status) => {
+                let_finish(request, data).await;
+                Outcome::error(status)
+            }
             None => Outcome::forward(data, Status::NotFound),
         }
     }
