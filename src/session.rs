@@ -81,7 +81,7 @@ pub use flash::FlashMessage;
 #[cfg(feature = "app")]
 pub(crate) use forward::{end, is_forward};
 pub use guard::Session;
-pub use request_id::{REQUEST_ID, request_id};
+pub use request_id::{LogClient, REQUEST_ID, request_id};
 pub use settings::Settings;
 pub use store::Store;
 pub use token::{SessionId, StoreKey};

@@ -124,6 +124,7 @@ fn a_session_that_is_nobodys_or_somebody_elses_is_not_ended() {
         assert_eq!(answer.status, 403, "{path}");
         assert_eq!(server.browser().post(path, &[]).location(), "/login", "{path}");
     }
+    server.wait_for_log("refused a POST from another site to /account/password, from 127.0.0.1");
     for path in ["/account/sessions", "/account/password"] {
         assert!(server.browser().get(path).location().starts_with("/login?next="), "{path}");
     }

@@ -219,7 +219,9 @@ fn a_log_whose_reader_has_gone_stops_nothing() {
 #[test]
 fn a_cookie_that_no_key_signed_is_told_of() {
     let key = "SECRET_KEY = \"0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a6978\"";
-    for kind in ["SESSION_TYPE = \"cookie\"", "SESSION_USE_SIGNER = true"] {
+    let cookie = "SESSION_TYPE = \"cookie\"";
+    let untraced = format!("{cookie}\nSESSION_RECORD_CLIENT = false");
+    for kind in [cookie, &untraced, "SESSION_USE_SIGNER = true"] {
         let site = Site::new(&format!("{JSON}\n{key}\n{kind}"));
         let server = site.serve();
         let cookie = server.signed_in().cookie.borrow().clone().unwrap();
@@ -228,6 +230,7 @@ fn a_cookie_that_no_key_signed_is_told_of() {
         assert!(!forged.is_signed_in(), "{kind}");
         let line = line_with(&server, "event", "bad_signature");
         assert!(line["request_id"].is_string() && !line.to_string().contains(&cookie[8..30]));
+        assert_eq!(line["client"].as_str(), (kind != untraced).then_some("127.0.0.1"));
         // A visitor without a cookie, or with one of another form, is nothing to tell of.
         server.browser().get("/brief_introduction");
         Browser::with_cookie(server.port, "session=abc").get("/brief_introduction");

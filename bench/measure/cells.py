@@ -18,6 +18,7 @@ def pages(system):
         return [
             ("page", "/page", PAGE, False),
             ("students", "/students", PAGE, False),
+            ("kept", "/kept", PAGE, False),
             ("text", "/text", ["--marker", "Students"], False),
             ("redirect", "/redirect", REDIRECT, False),
             ("file", "/static/style.css", ["--marker", "--accent-on"], False),

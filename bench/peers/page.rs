@@ -1,11 +1,16 @@
-//! The page that every program here serves: Dewar's own list of students, from the same templates.
+//! The page that every program here serves: Dewar's own list of students, from the same templates,
+//! rendered for each request.
 
 use minijinja::{AutoEscape, Environment, Error};
 use serde::Serialize;
 
-pub const LIST: &str = "brief_introduction.html";
-const LIST_SOURCE: &str = include_str!("../../templates/brief_introduction.html");
-const LAYOUT_SOURCE: &str = include_str!("../../templates/layout.html");
+pub const LIST: &str = "list.html";
+const SOURCES: [(&str, &str); 4] = [
+    ("layout.html", include_str!("../../templates/layout.html")),
+    ("students.html", include_str!("../../templates/students.html")),
+    ("brief_introduction.html", include_str!("../../templates/brief_introduction.html")),
+    (LIST, include_str!("templates/list.html")),
+];
 
 #[derive(Serialize)]
 pub struct Student {
@@ -47,6 +52,5 @@ pub fn prepare(environment: &mut Environment<'static>) -> Result<(), Error> {
     environment.add_function("static", |name: String| {
         minijinja::Value::from_safe_string(format!("/static/{name}?v=0123456789ab"))
     });
-    environment.add_template("layout.html", LAYOUT_SOURCE)?;
-    environment.add_template(LIST, LIST_SOURCE)
+    SOURCES.iter().try_for_each(|(name, source)| environment.add_template(name, source))
 }

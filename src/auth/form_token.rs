@@ -8,8 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use rocket::Request;
+use rocket::http::Status;
 use sha2::Sha256;
 
+use super::client::Client;
 use super::origin::Source;
 use crate::session::{Error, Session, SessionId};
 
@@ -44,9 +46,28 @@ pub fn shown<'r>(request: &'r Request<'_>) -> Option<&'r str> {
     request.local_cache(token).0.as_deref()
 }
 
-/// Whether a form comes from a page of this site: by its one token, and where it has none by what the
-/// browser says. A wrong token is refused whatever the browser says.
-pub fn vouches(source: Source, session: &Session, sent: &[&str]) -> bool {
+/// Takes a form that comes from a page of this site: by its one token, and where it has none by what
+/// the browser says. A wrong token is refused whatever the browser says.
+///
+/// # Errors
+/// 403, which is logged, for any other form.
+pub fn demand(
+    source: Source,
+    session: &Session,
+    sent: &[&str],
+    client: Client<'_>,
+) -> Result<(), Status> {
+    if vouches(source, session, sent) {
+        return Ok(());
+    }
+    log::warn!(
+        event = "refused_form", client = client.shown().as_deref(), request_id = client.request_id;
+        "refused a form that no page of this site sent, from {client}"
+    );
+    Err(Status::Forbidden)
+}
+
+fn vouches(source: Source, session: &Session, sent: &[&str]) -> bool {
     match sent {
         [] => source == Source::Own,
         [token] => is_right(session, token),

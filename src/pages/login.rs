@@ -136,14 +136,7 @@ pub async fn logout(
 ) -> Result<Redirect, Status> {
     // An account that was locked or removed has had its session emptied on the way here.
     if !session.is_new() && !session.is_empty() {
-        if !form_token::vouches(source, session, tokens(&sent)) {
-            log::warn!(
-                event = "refused_sign_out", client = client.shown().as_deref(),
-                request_id = client.request_id;
-                "refused a sign-out that no page of this site sent, from {client}"
-            );
-            return Err(Status::Forbidden);
-        }
+        form_token::demand(source, session, tokens(&sent), client)?;
         if let Ok(user) = user {
             // Where sessions live on the server this one ends all the same.
             match sign_ins.sign_out(user.id, &user.sign_in, client).await {

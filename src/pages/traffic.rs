@@ -15,7 +15,7 @@ use super::methods::ALL;
 use crate::auth::{Client, Forwarded, signed_in_account};
 use crate::config::Live;
 use crate::metrics::{Metrics, SignIn};
-use crate::session::{REQUEST_ID, request_id};
+use crate::session::{LogClient, REQUEST_ID, request_id};
 
 /// Gives a request its id, and finds out who its client is, before anything else looks at it.
 ///
@@ -63,6 +63,8 @@ impl Fairing for Arrival {
         let id = given.unwrap_or_else(|| self.ids.draw());
         request.replace_header(Header::new(REQUEST_ID, id));
         request.local_cache(|| client);
+        let is_logged = config.accounts.record_client;
+        request.local_cache(|| LogClient(client.address.filter(|_| is_logged)));
         request.local_cache(|| begun);
         if client.https == Some(true)
             && !config.sessions.cookie.secure

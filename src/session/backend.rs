@@ -71,11 +71,19 @@ pub(super) struct Opened {
     pub(super) values: Map,
     /// Whether it comes from `SESSION_MIGRATE_FROM`, so that the cookie has to be sent anew.
     pub(super) moved: bool,
+    /// Whether there was a cookie that somebody has changed or made up, or that a key signed which
+    /// is gone.
+    pub(super) forged: bool,
 }
 
 impl Opened {
     fn new(stored: Stored, values: Map) -> Self {
-        Self { stored, values, moved: false }
+        Self { stored, values, moved: false, forged: false }
+    }
+
+    /// Whoever comes with such a cookie has no session.
+    fn forged() -> Self {
+        Self { forged: true, ..Self::new(Stored::New, Map::new()) }
     }
 }
 
@@ -173,9 +181,4 @@ impl Backend {
     pub(super) fn clear(&self) -> Change {
         Change::Clear { keep_permanence: matches!(self, Self::Server(_)) }
     }
-}
-
-/// Tells of a cookie that somebody has changed or made up, or that a key signed which is gone.
-fn bad_signature(request_id: Option<&str>) {
-    log::warn!(event = "bad_signature", request_id; "no key made the signature of a session cookie");
 }

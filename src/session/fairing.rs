@@ -124,11 +124,15 @@ impl Sessions {
         loop {
             rocket::tokio::time::sleep(SWEEP_EVERY).await;
             let Ok(Some(store)) = self.store() else { continue };
-            // A task of its own, so that a store that panics ends this sweep and not those to come.
-            if let Err(error) = rocket::tokio::spawn(sweep_out(store)).await {
-                log::error!("a sweep was not finished: {error}");
-            }
+            apart(sweep_out(store)).await;
         }
+    }
+}
+
+/// Sweeps in a task of its own, so that a store that panics ends this sweep and not those to come.
+async fn apart(sweep: impl Future<Output = ()> + Send + 'static) {
+    if let Err(error) = rocket::tokio::spawn(sweep).await {
+        log::error!("a sweep was not finished: {error}");
     }
 }
 
@@ -279,4 +283,16 @@ async fn error_page<'r>(status: Status, request: &'r Request<'_>) -> Response<'r
         None => None,
     };
     page.unwrap_or_else(|| Response::build().status(status).finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apart;
+
+    #[rocket::async_test]
+    async fn a_sweep_that_panics_ends_alone() {
+        for _ in 0..2 {
+            apart(async { panic!("as a store might") }).await;
+        }
+    }
 }

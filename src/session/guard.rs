@@ -11,7 +11,7 @@ use super::data::Change;
 use super::error::Error;
 use super::fairing::Sessions;
 use super::flash::FlashMessage;
-use super::request_id::request_id;
+use super::request_id::{LogClient, request_id};
 use super::value::Map;
 
 /// The visitor's session: Flask's `session` object as a request guard.
@@ -91,6 +91,15 @@ impl Session {
             let sessions = request.rocket().state::<Sessions>().ok_or(Error::NoFairing)?;
             let backend = sessions.backend()?;
             let opened = backend.open(request.headers()).await?;
+            if opened.forged {
+                let LogClient(client) = request.local_cache(|| LogClient(None));
+                let client = client.map(|client| client.to_string());
+                log::warn!(
+                    event = "bad_signature", client, request_id = id;
+                    "no key made the signature of a session cookie{}",
+                    client.iter().map(|client| format!(" from {client}")).collect::<String>()
+                );
+            }
             Ok(Self::new(backend, opened, id.map(Arc::from)))
         };
         // Told here, so that it is told once however many guards ask.
@@ -105,7 +114,7 @@ impl Session {
     }
 
     fn new(backend: Arc<Backend>, opened: Opened, request_id: Option<Arc<str>>) -> Self {
-        let Opened { stored, values, moved } = opened;
+        let Opened { stored, values, moved, .. } = opened;
         let state = State {
             new: matches!(stored, Stored::New) && !moved,
             stored,

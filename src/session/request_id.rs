@@ -1,10 +1,18 @@
 //! What ties lines of the log to the request they are about.
 
+use std::net::IpAddr;
+
 use rocket::http::HeaderMap;
 
 /// The header that holds a request's id. A fairing that runs before [`Sessions`](super::Sessions)
 /// may set it; the session layer's log lines about a request then carry it as `request_id`.
 pub const REQUEST_ID: &str = "X-Request-Id";
+
+/// Who makes a request, as the session layer's log tells it under the key `client`. A fairing that
+/// runs before [`Sessions`](super::Sessions) may leave it in the request's local cache; where none
+/// does, the log names nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct LogClient(pub Option<IpAddr>);
 
 const MAX_LENGTH: usize = 64;
 

@@ -117,6 +117,7 @@ fn a_wrong_token_is_refused_whatever_the_browser_says() {
         assert_eq!(siege.as_insider(request).status, 403);
     }
     assert_eq!(own, token_of(&siege.insider), "the page keeps its token");
+    siege.server.wait_for_log("refused a form that no page of this site sent, from 127.0.0.1");
 }
 
 #[test]

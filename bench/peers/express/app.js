@@ -12,7 +12,7 @@ database.pragma("journal_mode = WAL");
 database.pragma("synchronous = NORMAL");
 
 const app = express();
-const engine = nunjucks.configure(path.join(__dirname, "../../../templates"), {
+const engine = nunjucks.configure(["../templates", "../../../templates"].map((dir) => path.join(__dirname, dir)), {
   autoescape: true,
   trimBlocks: true,
   express: app,
@@ -33,7 +33,7 @@ app.use(
 const students = ["Steel Eggs", "Iron Egg", "maidservant"].map((name, i) => ({ id: i + 1, name }));
 
 function page(response, user) {
-  response.render("brief_introduction.html", {
+  response.render("list.html", {
     user, students, q: "", page: 1, pages: 1, total: 3,
   });
 }

@@ -12,7 +12,9 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 STORE = os.environ["STORE"]
 
 app = flask.Flask(__name__)
-app.jinja_loader = jinja2.FileSystemLoader(REPOSITORY / "templates")
+app.jinja_loader = jinja2.FileSystemLoader(
+    [REPOSITORY / "bench/peers/templates", REPOSITORY / "templates"]
+)
 app.jinja_options = {"trim_blocks": True}
 app.jinja_env.globals["static"] = lambda name: f"/static/{name}?v=0123456789ab"
 app.config.update(
@@ -47,7 +49,7 @@ NAMES = ["Steel Eggs", "Iron Egg", "maidservant"]
 def page(user):
     students = [{"id": id, "name": name} for id, name in enumerate(NAMES, 1)]
     return flask.render_template(
-        "brief_introduction.html", user=user, students=students, q="", page=1, pages=1, total=3
+        "list.html", user=user, students=students, q="", page=1, pages=1, total=3
     )
 
 

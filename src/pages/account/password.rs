@@ -77,9 +77,7 @@ pub async fn change<'r>(
         Ok(form) => form,
         Err(page) => return Ok(Answer::Incomplete(page)),
     };
-    if !form_token::vouches(source, session, &form.csrf_token) {
-        return Err(Status::Forbidden.into());
-    }
+    form_token::demand(source, session, &form.csrf_token, client)?;
     if let Some(problem) = problem(&form, &user, &config) {
         return Ok(Answer::Refused(page(user, &config, Some(problem))));
     }

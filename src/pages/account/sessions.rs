@@ -120,10 +120,10 @@ pub async fn end<'r>(
     client: Client<'_>,
 ) -> Result<Answer, PageError> {
     let which = match read(form, &config.get().requests) {
-        Ok(form) if !form_token::vouches(source, session, &form.csrf_token) => {
-            return Err(Status::Forbidden.into());
+        Ok(form) => {
+            form_token::demand(source, session, &form.csrf_token, client)?;
+            SignInId::parse(form.id)
         }
-        Ok(form) => SignInId::parse(form.id),
         Err(page) => return Ok(Answer::Incomplete(page)),
     };
     let ended = match &which {
@@ -158,9 +158,7 @@ pub async fn end_others(
     sign_ins: &State<SignIns>,
     client: Client<'_>,
 ) -> Result<Redirect, PageError> {
-    if !form_token::vouches(source, session, tokens(&form)) {
-        return Err(Status::Forbidden.into());
-    }
+    form_token::demand(source, session, tokens(&form), client)?;
     let ended = sign_ins.end_others(user.id, &user.sign_in, client).await?;
     log::info!(
         event = "sessions_ended", account = user.id, client = client.shown().as_deref(),

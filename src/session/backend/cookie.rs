@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket::http::HeaderMap;
 
-use super::{CookieChange, Opened, Plan, Settled, Stored, bad_signature};
+use super::{CookieChange, Opened, Plan, Settled, Stored};
 use crate::session::clock;
 use crate::session::codec::tagged;
 use crate::session::cookie::{self, Sent};
@@ -36,7 +36,7 @@ impl Cookie {
             Ok(verified) => verified,
             Err(error) => {
                 match error {
-                    Rejected::BadSignature => bad_signature(request_id),
+                    Rejected::BadSignature => return Opened::forged(),
                     Rejected::Unreadable => {
                         log::warn!(request_id; "a session cookie is not taken: {error}");
                     }

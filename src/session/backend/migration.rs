@@ -30,20 +30,20 @@ impl Server {
     ) -> Result<Option<Opened>, Error> {
         for _ in 0..MOVE_TRIES {
             // Boxed, as a future cannot hold itself.
-            let Opened { stored, values, .. } = Box::pin(from.open(headers)).await?;
-            let live =
-                match stored {
-                    // A cookie is no record: this one gets an id with the answer.
-                    Stored::Signed(_) => {
-                        let values = without_markup(values);
-                        let fits = self.settings.format.encode(&values);
-                        return Ok(self
-                            .fitting(fits, "a signed cookie", headers)
-                            .map(|_| Opened { stored: Stored::New, values, moved: true }));
-                    }
-                    Stored::Live(live) => live,
-                    Stored::New | Stored::Ended => return Ok(None),
-                };
+            let Opened { stored, values, forged, .. } = Box::pin(from.open(headers)).await?;
+            let live = match stored {
+                // A cookie is no record: this one gets an id with the answer.
+                Stored::Signed(_) => {
+                    let values = without_markup(values);
+                    let fits = self.settings.format.encode(&values);
+                    return Ok(self
+                        .fitting(fits, "a signed cookie", headers)
+                        .map(|_| Opened { moved: true, ..Opened::new(Stored::New, values) }));
+                }
+                Stored::Live(live) => live,
+                Stored::New if forged => return Ok(Some(Opened::forged())),
+                Stored::New | Stored::Ended => return Ok(None),
+            };
             let Some(old_store) = from.store() else { return Ok(None) };
             let mut values = without_markup(values);
             let key = match live.former {
@@ -71,7 +71,7 @@ impl Server {
             } else if let Some((live, values)) =
                 self.load_at(&live.id, key, live.former, request_id(headers)).await?
             {
-                return Ok(Some(Opened { stored: Stored::Live(live), values, moved: true }));
+                return Ok(Some(Opened { moved: true, ..Opened::new(Stored::Live(live), values) }));
             }
         }
         Ok(None)

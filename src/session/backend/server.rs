@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rocket::http::HeaderMap;
 
 use super::record::{Fresh, Kept, Live, Write};
-use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored, bad_signature};
+use super::{Backend, CookieChange, Opened, Plan, SWEEP_AT_ONCE, Settled, Stored};
 use crate::session::clock;
 use crate::session::codec::DecodeError;
 use crate::session::cookie::{self, Sent};
@@ -44,11 +44,13 @@ impl Server {
     /// The session that the request's cookie names, or a new one with what a new one holds.
     pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<Opened, Error> {
         let id = match cookie::find(headers, &self.settings.cookie.name) {
-            Sent::One(value) => self.id_in(&value, request_id(headers)),
-            Sent::Nothing | Sent::Conflict => None,
+            Sent::One(value) => self.id_in(&value),
+            Sent::Nothing | Sent::Conflict => Ok(None),
         };
+        // What has not moved yet is signed in another way.
+        let forged = id == Err(Rejected::BadSignature) && self.migrate_from.is_none();
         self.sweep_by_chance();
-        if let Some(id) = id
+        if let Ok(Some(id)) = id
             && let Some((live, values)) = self.load(id, request_id(headers)).await?
         {
             return Ok(Opened::new(Stored::Live(live), values));
@@ -58,7 +60,7 @@ impl Server {
         {
             return Ok(moved);
         }
-        Ok(Opened::new(Stored::New, self.new_values()))
+        Ok(Opened { forged, ..Opened::new(Stored::New, self.new_values()) })
     }
 
     /// The session of an id, or that a former id of it leads to.
@@ -120,18 +122,12 @@ impl Server {
     }
 
     /// The id in a cookie's value, if it has the form of one, and is signed where it has to be.
-    fn id_in(&self, value: &str, request_id: Option<&str>) -> Option<SessionId> {
-        let Some(signer) = &self.signer else { return SessionId::parse(value) };
-        match signer.unsign(value) {
-            Ok((id, _)) => SessionId::parse(id),
-            Err(error) => {
-                // What has not moved yet is signed in another way.
-                if error == Rejected::BadSignature && self.migrate_from.is_none() {
-                    bad_signature(request_id);
-                }
-                None
-            }
-        }
+    fn id_in(&self, value: &str) -> Result<Option<SessionId>, Rejected> {
+        let id = match &self.signer {
+            Some(signer) => signer.unsign(value)?.0,
+            None => value,
+        };
+        Ok(SessionId::parse(id))
     }
 
     fn new_values(&self) -> Map {

@@ -12,7 +12,7 @@ use rocket::fs::FileServer;
 use rocket::http::{ContentType, Header};
 use rocket::response::Redirect;
 use rocket::{Responder, State, get, launch, routes};
-use rocket_dyn_templates::Template;
+use rocket_dyn_templates::{Metadata, Template, context};
 use rusqlite::Connection;
 
 /// The user name that other programs find in the session.
@@ -31,6 +31,35 @@ fn students(file: &State<Mutex<Connection>>) -> Option<Template> {
     Some(Template::render(LIST, ListPage::of(USER.into(), students, total)))
 }
 
+/// The same as Dewar does it: what is the same for everybody is rendered once for each state of the
+/// table, and only that state is read.
+#[get("/kept")]
+fn kept(
+    file: &State<Mutex<Connection>>,
+    kept: &State<Kept>,
+    engine: Metadata<'_>,
+) -> Option<Template> {
+    let connection = file.lock().unwrap_or_else(PoisonError::into_inner);
+    let now: i64 = connection
+        .prepare_cached("SELECT revision FROM roster")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .ok()?;
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let list = match &*kept {
+        Some((revision, list)) if *revision == now => list.clone(),
+        _ => {
+            let (students, total) = read(&connection).ok()?;
+            let page = ListPage::of(USER.into(), students, total);
+            let list = engine.render("students.html", page)?.1;
+            kept.insert((now, list)).1.clone()
+        }
+    };
+    Some(Template::render("brief_introduction.html", context! { user: USER, list }))
+}
+
+/// The list, and the state of the table that it shows.
+type Kept = Mutex<Option<(i64, String)>>;
+
 fn read(connection: &Connection) -> rusqlite::Result<(Vec<Student>, u64)> {
     let connection = connection.unchecked_transaction()?;
     let total = connection
@@ -46,7 +75,7 @@ fn read(connection: &Connection) -> rusqlite::Result<(Vec<Student>, u64)> {
 /// A page of about the same size that nothing renders.
 #[get("/text")]
 fn text() -> (ContentType, &'static str) {
-    (ContentType::HTML, include_str!("../../../../templates/brief_introduction.html"))
+    (ContentType::HTML, include_str!("../../../../templates/students.html"))
 }
 
 #[get("/redirect")]
@@ -78,9 +107,10 @@ fn rocket() -> _ {
     let figment = rocket::Config::figment().merge(("template_dir", "/dev/null"));
     rocket::custom(figment)
         .manage(Mutex::new(file.expect("the students' database opens")))
+        .manage(Kept::default())
         .attach(Template::try_custom(|engines| {
             page::prepare(&mut engines.minijinja).map_err(Into::into)
         }))
-        .mount("/", routes![list, students, text, redirect, embedded])
+        .mount("/", routes![list, students, kept, text, redirect, embedded])
         .mount("/static", FileServer::from(format!("{repository}/static")))
 }
