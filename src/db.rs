@@ -55,6 +55,11 @@ pub enum Error {
     },
 }
 
+/// A state of the table of students: another one after each change of a student. SQLite tells it with
+/// whatever else is read, so that a page which shows students asks once for that and the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision(pub(crate) i64);
+
 /// The application's database: accounts and students.
 #[derive(Clone, Debug)]
 pub enum Db {

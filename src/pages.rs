@@ -6,6 +6,7 @@ mod assets;
 mod disk;
 mod errors;
 mod form;
+mod frame;
 mod gate;
 mod headers;
 mod health;
@@ -20,13 +21,17 @@ mod traffic;
 use rocket::shield::Shield;
 use rocket::{Build, Rocket, catchers, routes};
 
+use crate::config::Live;
+use roster::Roster;
+
 pub use templates::fairing as templates;
 pub use traffic::Arrival;
 
 /// Adds the pages to an application, to which [`Arrival`] is attached before all else.
 pub fn mount(rocket: Rocket<Build>) -> Rocket<Build> {
+    let roster = rocket.state::<Live>().map(|live| Roster::new(&live.get())).unwrap_or_default();
     rocket
-        .manage(roster::Roster::default())
+        .manage(roster)
         .mount("/", gate::routes())
         .mount(
             "/",

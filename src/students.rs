@@ -44,10 +44,6 @@ pub struct Listing {
     pub total: u64,
 }
 
-/// A state of the table: another one after each change of a student.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Revision(i64);
-
 /// How [`Students::import`] treats a number that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnConflict {
@@ -104,17 +100,6 @@ impl Students {
         match &self.db {
             Db::Sqlite(file) => Ok(sqlite::list(file, search, offset, per_page).await?),
             Db::Postgresql(server) => Ok(postgresql::list(server, search, offset, per_page).await?),
-        }
-    }
-
-    /// The table's present state, where the database can tell it for less than a list costs.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn revision(&self) -> Result<Option<Revision>, Error> {
-        match &self.db {
-            Db::Sqlite(file) => Ok(Some(sqlite::revision(file).await?)),
-            Db::Postgresql(_) => Ok(None),
         }
     }
 

@@ -206,6 +206,30 @@ fn an_operators_template_replaces_the_built_in_one() {
 }
 
 #[test]
+fn a_list_rendered_once_for_everybody_is_the_page_that_a_template_makes_for_each() {
+    let page = |settings: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("mine")).unwrap();
+        let site = Site::in_dir(dir, settings);
+        let name = "O'Neil <b>&\"/{{ 7 }}GapForList";
+        site.run_with_input(&["user", "add", name, "--password-stdin"], PASSWORD);
+        let server = site.serve();
+        let browser = server.browser();
+        let form = [("username", name), ("password", PASSWORD)];
+        assert_eq!(browser.post("/login", &form).status, 303);
+        let query = "/brief_introduction?q=GapForUser%3Cb%3E";
+        [browser.get("/brief_introduction").body, browser.get(query).body].map(|body| {
+            let (before, rest) = body.split_once("name=\"csrf_token\" value=\"").unwrap();
+            let (token, after) = rest.split_once('"').unwrap();
+            assert!(token.len() > 40 && body.contains("O&#x27;Neil &lt;b&gt;"), "{body}");
+            format!("{before}{after}")
+        })
+    };
+    // Operators' templates may differ for each visitor, also where none is there yet.
+    assert_eq!(page(""), page("template_dir = \"mine\""));
+}
+
+#[test]
 fn a_large_roster_is_paged_and_searched() {
     let site = Site::new("");
     let mut csv = String::from("id,name,age,gender\n");

@@ -239,7 +239,7 @@ def scale_list(results):
         "CPU ms",
     ]
     text = f"""\
-A session takes {sessions["bytes_per_session"]:.0f} bytes of the file, index included. From the start
+A session takes {sessions["bytes_per_session"]:.0f} bytes of the file, its sign-in and the indices included. From the start
 of the program to the first page for somebody signed in, with {starting["sessions"]:,} sessions in the
 file, it takes {spread(starting["milliseconds"], " ms")}; memory then is
 {starting["idle"]["resident_mb"]} MB ({starting["idle"]["anonymous_mb"]} its own).

@@ -8,7 +8,7 @@ use super::accounts::Account;
 use super::client::Client;
 use super::form_token;
 use super::sign_ins::{BeginError, SignInId, SignIns};
-use crate::db;
+use crate::db::{self, Revision};
 use crate::session::{self, Session, Sessions, request_id};
 
 /// The session's keys for who is signed in.
@@ -30,6 +30,8 @@ pub struct User {
     pub name: String,
     /// The sign-in that the session belongs to.
     pub sign_in: SignInId,
+    /// How the students were when the account was looked up, where the database told that as well.
+    pub students: Option<Revision>,
 }
 
 /// Why there is no [`User`].
@@ -168,7 +170,7 @@ async fn user(request: &Request<'_>) -> Result<User, Error> {
     request.local_cache(|| Found(Some(id)));
     form_token::show(request, session);
     sign_ins.seen(&sign_in, visitor.last_seen, || sessions.settings().ok(), client);
-    Ok(User { id, name: visitor.name, sign_in })
+    Ok(User { id, name: visitor.name, sign_in, students: visitor.students })
 }
 
 /// Puts a sign-in into a session that had none. Where another request did so meanwhile, that one's

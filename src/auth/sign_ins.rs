@@ -19,7 +19,7 @@ use super::accounts::Account;
 use super::audit::{Event, Note};
 use super::client::{Client, Trace};
 use super::password::PasswordHash;
-use crate::db::{Db, Error};
+use crate::db::{Db, Error, Revision};
 use crate::session::{self, Settings, unix_now};
 
 /// How often, at most, a sign-in's last use is written, in seconds.
@@ -85,6 +85,7 @@ pub struct SignIn {
 pub(super) struct Visitor {
     pub name: String,
     pub last_seen: i64,
+    pub students: Option<Revision>,
 }
 
 /// A row to be added.
@@ -302,7 +303,7 @@ impl SignIns {
                 postgresql::adopt(server, &new, epoch).await.map_err(Error::from)?
             }
         };
-        Ok(name.map(|name| (id, Visitor { name, last_seen })))
+        Ok(name.map(|name| (id, Visitor { name, last_seen, students: None })))
     }
 
     /// Notes that a sign-in is in use, if that was not done for a while. No page waits for it, and

@@ -42,11 +42,11 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
     let request_id = request_id(headers);
     // RFC 9112, section 3.2: exactly one well-formed Host.
     let mut hosts = headers.get("Host");
-    let doubled = hosts.next().is_some() && hosts.next().is_some();
+    let host = hosts.next();
     // A request made in process, without a connection, needs no host.
     let missing = request.remote().is_some() && request.host().is_none();
-    let malformed = headers.get("Host").any(|host| host.is_empty() || host.contains('@'));
-    if doubled || missing || malformed {
+    let malformed = host.is_some_and(|host| host.is_empty() || host.contains('@'));
+    if hosts.next().is_some() || missing || malformed {
         return Some(Status::BadRequest);
     }
     if request.host().is_some_and(|host| !config.requests.trusts(host)) {

@@ -1,7 +1,7 @@
 //! The list of students as everybody sees it, made once for each state of the table.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rocket::http::Status;
 use rocket::uri;
@@ -9,18 +9,24 @@ use rocket_dyn_templates::Metadata;
 use serde::Serialize;
 
 use super::errors::PageError;
+use super::frame::Frame;
 use super::templates;
-use crate::config::Live;
-use crate::students::{Entry, Revision, Students};
+use crate::config::{Config, Live};
+use crate::db::Revision;
+use crate::students::{Entry, Students};
 
 pub const PER_PAGE: u64 = 50;
 
 /// How many pages and searches are kept.
 const KEPT: usize = 128;
 
-/// The lists that were made last.
+/// The lists that were made last, and the page around them.
 #[derive(Default)]
-pub struct Roster(Mutex<HashMap<Wanted, Made>>);
+pub struct Roster {
+    lists: Mutex<HashMap<Wanted, Made>>,
+    has_frame: bool,
+    frame: OnceLock<Option<Frame>>,
+}
 
 /// Which part of the list.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -48,20 +54,32 @@ struct List<'a> {
 }
 
 impl Roster {
-    /// The list in HTML.
+    /// None made yet. Operators' own templates may make something else of a page for each visitor,
+    /// so that theirs has no frame.
+    pub fn new(config: &Config) -> Self {
+        Self { has_frame: templates::are_built_in(config), ..Self::default() }
+    }
+
+    /// The page around the lists, if it has a frame.
+    pub fn frame(&self, engine: &Metadata<'_>) -> Option<&Frame> {
+        let frame = || self.has_frame.then(|| Frame::render(engine)).flatten();
+        self.frame.get_or_init(frame).as_ref()
+    }
+
+    /// The list in HTML; `revision` is of a moment before, if it is known.
     ///
     /// # Errors
     /// When the students cannot be read or the template fails.
     pub async fn html(
         &self,
         wanted: Wanted,
+        revision: Option<Revision>,
         students: &Students,
         config: &Live,
         templates: &Metadata<'_>,
     ) -> Result<Arc<str>, PageError> {
         let fresh = config.get().templates.auto_reload;
-        // Asked before the list is read, so that what is kept is never older than its revision.
-        let revision = students.revision().await?;
+        // It was told before the list is read, so that what is kept is never older than it.
         if let Some(html) = revision.and_then(|revision| self.kept(&wanted, revision)) {
             return Ok(html);
         }
@@ -73,13 +91,13 @@ impl Roster {
     }
 
     fn kept(&self, wanted: &Wanted, revision: Revision) -> Option<Arc<str>> {
-        let lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         let made = lists.get(wanted).filter(|made| made.revision == revision)?;
         Some(Arc::clone(&made.html))
     }
 
     fn keep(&self, wanted: Wanted, made: Made) {
-        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         if lists.len() >= KEPT {
             lists.clear();
         }

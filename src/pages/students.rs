@@ -1,24 +1,43 @@
 //! The students' pages.
 
-use rocket::http::Status;
-use rocket::response::Redirect;
-use rocket::{State, get};
+use std::sync::Arc;
+
+use rocket::http::{ContentType, Status};
+use rocket::response::{self, Redirect, Responder};
+use rocket::{Request, State, get};
 use rocket_dyn_templates::Metadata;
 use serde::Serialize;
 
 use super::errors::PageError;
+use super::frame::{self, Frame};
 use super::roster::{self, Roster, Wanted};
-use super::templates::Page;
-use crate::auth::User;
+use super::templates::{Page, respond};
+use crate::auth::{User, form_token};
 use crate::config::{Config, Live};
 use crate::students::{Student, Students};
 
 const MAX_SEARCH: usize = 100;
 
-#[derive(Serialize)]
-pub struct ListPage {
+/// The list in the page around it.
+pub struct ListPage<'r> {
     user: String,
-    list: String,
+    list: Arc<str>,
+    frame: Option<&'r Frame>,
+}
+
+impl<'r> Responder<'r, 'static> for ListPage<'r> {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let Self { user, list, frame } = self;
+        match (frame, form_token::shown(request)) {
+            (Some(frame), Some(token)) => {
+                (ContentType::HTML, frame.fill(&user, &list, token)).respond_to(request)
+            }
+            (_, csrf_token) => {
+                let shown = frame::Shown { user: &user, list: &list, csrf_token };
+                respond(frame::TEMPLATE, shown, request)
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -35,19 +54,18 @@ pub fn index() -> Redirect {
 
 /// The number and name of each student, a page at a time.
 #[get("/brief_introduction?<q>&<page>")]
-pub async fn brief_introduction(
+pub async fn brief_introduction<'r>(
     user: User,
     q: Option<&str>,
     page: Option<u64>,
     students: &State<Students>,
-    roster: &State<Roster>,
+    roster: &'r State<Roster>,
     config: &State<Live>,
     templates: Metadata<'_>,
-) -> Result<Page<ListPage>, PageError> {
+) -> Result<ListPage<'r>, PageError> {
     let wanted = Wanted { q: search_text(q), page: page.unwrap_or(1).max(1) };
-    let list = roster.html(wanted, students, config, &templates).await?;
-    let list = list.as_ref().into();
-    Ok(Page("brief_introduction.html", ListPage { user: user.name, list }))
+    let list = roster.html(wanted, user.students, students, config, &templates).await?;
+    Ok(ListPage { user: user.name, list, frame: roster.frame(&templates) })
 }
 
 /// All of one student.

@@ -134,11 +134,24 @@ struct WithToken<'r, T> {
 impl<'r, T: Serialize> Responder<'r, 'static> for Page<T> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         let Self(name, page) = self;
-        let page = WithToken { page, csrf_token: form_token::shown(request) };
-        let config = request.rocket().state::<Live>().ok_or(Status::InternalServerError)?;
-        match config.get().templates.auto_reload {
-            false => Template::render(name, page).respond_to(request),
-            true => Template::render(FRESH, context! { name, page }).respond_to(request),
-        }
+        respond(name, WithToken { page, csrf_token: form_token::shown(request) }, request)
     }
+}
+
+/// The answer that a template makes of what it shows, and of nothing else.
+pub fn respond(
+    name: &'static str,
+    page: impl Serialize,
+    request: &Request<'_>,
+) -> response::Result<'static> {
+    let config = request.rocket().state::<Live>().ok_or(Status::InternalServerError)?;
+    match config.get().templates.auto_reload {
+        false => Template::render(name, page).respond_to(request),
+        true => Template::render(FRESH, context! { name, page }).respond_to(request),
+    }
+}
+
+/// Whether every template, and the address of every file that they name, is the built-in one.
+pub fn are_built_in(config: &Config) -> bool {
+    config.templates.dir.is_none() && config.files.dir.is_none() && !config.templates.auto_reload
 }

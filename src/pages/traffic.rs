@@ -59,8 +59,8 @@ impl Fairing for Arrival {
         let Some(config) = request.rocket().state::<Live>().map(Live::get) else { return };
         let proxies = &config.requests.trusted_proxies;
         let client = Forwarded::behind(proxies, request.remote(), request.headers());
-        let given = request_id(request.headers()).filter(|_| client.proxied).map(str::to_owned);
-        let id = given.unwrap_or_else(|| self.ids.draw());
+        let given = client.proxied.then(|| request_id(request.headers())).flatten();
+        let id = given.map_or_else(|| self.ids.draw(), str::to_owned);
         request.replace_header(Header::new(REQUEST_ID, id));
         request.local_cache(|| client);
         let is_logged = config.accounts.record_client;

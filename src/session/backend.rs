@@ -90,7 +90,7 @@ impl Opened {
 /// What a request wants done.
 pub(super) struct Plan {
     pub(super) stored: Stored,
-    pub(super) values: Map,
+    pub(super) values: Arc<Map>,
     pub(super) changes: Vec<Change>,
     pub(super) modified: bool,
     pub(super) regenerate: bool,
@@ -101,7 +101,7 @@ pub(super) struct Plan {
 /// How things stand after a commit.
 pub(super) struct Settled {
     pub(super) stored: Stored,
-    pub(super) values: Map,
+    pub(super) values: Arc<Map>,
     pub(super) cookie: CookieChange,
 }
 
@@ -152,10 +152,15 @@ impl Backend {
     }
 
     /// The session that the request's cookie names or holds, or a new one.
-    pub(super) async fn open(&self, headers: &HeaderMap<'_>) -> Result<Opened, Error> {
+    /// `request_id` is for the log.
+    pub(super) async fn open(
+        &self,
+        headers: &HeaderMap<'_>,
+        request_id: Option<&str>,
+    ) -> Result<Opened, Error> {
         match self {
-            Self::Cookie(cookie) => Ok(cookie.open(headers)),
-            Self::Server(server) => server.open(headers).await,
+            Self::Cookie(cookie) => Ok(cookie.open(headers, request_id)),
+            Self::Server(server) => server.open(headers, request_id).await,
         }
     }
 

@@ -34,7 +34,7 @@ impl Session {
                 }
                 _ => Vec::new(),
             };
-            if let Some(Value::List(stored)) = state.values.remove(FLASHES) {
+            if let Some(Value::List(stored)) = state.values_mut().remove(FLASHES) {
                 state.record(Change::TakeFlashes(stored));
             }
             state.flashes = Some(flashes);

@@ -49,7 +49,7 @@ pub struct Session {
 #[derive(Debug)]
 pub(super) struct State {
     stored: Stored,
-    pub(super) values: Map,
+    pub(super) values: Arc<Map>,
     pub(super) changes: Vec<Change>,
     pub(super) new: bool,
     pub(super) accessed: bool,
@@ -73,6 +73,11 @@ impl State {
         self.mark();
     }
 
+    /// The values, to be changed.
+    pub(super) fn values_mut(&mut self) -> &mut Map {
+        Arc::make_mut(&mut self.values)
+    }
+
     fn mark(&mut self) {
         self.modified = true;
         self.saved = false;
@@ -90,7 +95,7 @@ impl Session {
         let open = || async {
             let sessions = request.rocket().state::<Sessions>().ok_or(Error::NoFairing)?;
             let backend = sessions.backend()?;
-            let opened = backend.open(request.headers()).await?;
+            let opened = backend.open(request.headers(), id).await?;
             if opened.forged {
                 let LogClient(client) = request.local_cache(|| LogClient(None));
                 let client = client.map(|client| client.to_string());
@@ -118,7 +123,7 @@ impl Session {
         let state = State {
             new: matches!(stored, Stored::New) && !moved,
             stored,
-            values,
+            values: Arc::new(values),
             changes: Vec::new(),
             accessed: false,
             modified: moved,
@@ -144,7 +149,7 @@ impl Session {
 
     pub(super) fn change(&self, change: Change) -> Result<(), Error> {
         let mut state = self.look();
-        change.apply(&mut state.values)?;
+        change.apply(state.values_mut())?;
         state.record(change);
         Ok(())
     }
@@ -171,7 +176,7 @@ impl Session {
             let saved = std::mem::replace(&mut state.saved, true);
             let plan = Plan {
                 stored: state.stored.clone(),
-                values: state.values.clone(),
+                values: Arc::clone(&state.values),
                 changes: taken.clone(),
                 modified: state.modified && !saved,
                 regenerate: std::mem::take(&mut state.regenerate),

@@ -81,7 +81,7 @@ impl Session {
     {
         let change = modification(key, change);
         let mut state = self.look();
-        change.apply(&mut state.values)?;
+        change.apply(state.values_mut())?;
         state.changes.push(change);
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Session {
     /// Takes `key` out and tells whether it was there: Python's `pop`.
     pub fn remove(&self, key: &str) -> bool {
         let mut state = self.look();
-        let there = state.values.remove(key).is_some();
+        let there = state.values_mut().remove(key).is_some();
         if there {
             state.record(Change::Remove(key.into()));
         }
@@ -103,7 +103,7 @@ impl Session {
         let mut state = self.look();
         let clear = self.backend.clear();
         // Clearing cannot fail.
-        let _ = clear.apply(&mut state.values);
+        let _ = clear.apply(state.values_mut());
         state.changes.clear();
         state.record(clear);
     }
@@ -132,7 +132,7 @@ impl Session {
 
     /// A copy of all values.
     pub fn values(&self) -> Map {
-        self.look().values.clone()
+        Map::clone(&self.look().values)
     }
 
     /// Whether the session outlives the browser.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Entry, Listing, OnConflict, Revision, Student, number};
+use super::{Entry, Listing, OnConflict, Student, number};
 use crate::sqlite::{Database, Error};
 
 fn student(row: &Row<'_>) -> rusqlite::Result<Student> {
@@ -22,15 +22,6 @@ pub async fn list(
     }
     let search = search.to_owned();
     file.read_long(move |connection| list_matching(connection, &search, offset, limit)).await
-}
-
-pub async fn revision(file: &Arc<Database>) -> Result<Revision, Error> {
-    file.read(|connection| {
-        connection
-            .prepare_cached("SELECT revision FROM roster")?
-            .query_row([], |row| row.get(0).map(Revision))
-    })
-    .await
 }
 
 pub async fn find(file: &Arc<Database>, id: i64) -> Result<Option<Student>, Error> {

@@ -1,4 +1,4 @@
-//! Writes sessions straight into the table, as signing in would leave them there.
+//! Writes sessions and their sign-ins straight into the tables, as signing in would leave them there.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use dewar::session::codec::msgpack;
+use dewar::session::codec::{EncodeError, msgpack};
 use dewar::session::store::SqliteStore;
 use dewar::session::{Map, SessionId, Value};
 use rusqlite::Connection;
@@ -32,34 +32,48 @@ pub fn run(
     connection.execute_batch(
         "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA cache_size = -4000000;",
     )?;
-    let data = msgpack::encode(&Map::from_iter([
-        (Value::from("_permanent"), Value::Bool(true)),
-        (Value::from("user_id"), Value::Int(1)),
-        (Value::from("user_epoch"), Value::Int(0)),
-    ]))?;
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
     let mut told = BufWriter::new(File::create(cookies)?);
     let every = (count / COOKIES).max(1);
     connection.execute_batch("BEGIN")?;
     {
         let mut insert = connection.prepare("INSERT INTO sessions VALUES (?1, ?2, ?3)")?;
+        let mut sign_in = connection
+            .prepare("INSERT INTO sign_ins VALUES (?1, 1, ?2, ?3, ?4, '192.0.2.7', ?5)")?;
         for i in 0..count {
             let token = token("live", i);
             // Signed in at some moment of the last ten days, of thirty-one.
-            let expires = now + 21 * DAY + spread(i, 10 * DAY);
-            insert.execute((key(&token)?, &data, expires))?;
+            let left = 21 * DAY + spread(i, 10 * DAY);
+            let id = &self::token("sign-in", i)[..22];
+            insert.execute((key(&token)?, values(id)?, now + left))?;
+            let created = (now + left) / 1000 - 31 * DAY / 1000;
+            // Seen a moment ago, so that no visit of the load has to write that.
+            sign_in.execute((id, created, now / 1000, (now + left) / 1000, agent))?;
             if i % every == 0 {
                 writeln!(told, "session={token}")?;
             }
         }
+        let dead = values(&token("sign-in of the dead", 0)[..22])?;
         for i in 0..expired {
             let expires = now - DAY + spread(i, DAY / 2);
-            insert.execute((key(&token("dead", i))?, &data, expires))?;
+            insert.execute((key(&token("dead", i))?, &dead, expires))?;
         }
     }
     connection.execute_batch("COMMIT; PRAGMA journal_mode = WAL;")?;
     told.flush()?;
     Ok(())
+}
+
+/// What is in a session after signing in.
+fn values(sign_in: &str) -> Result<Vec<u8>, EncodeError> {
+    msgpack::encode(&Map::from_iter([
+        (Value::from("_permanent"), Value::Bool(true)),
+        (Value::from("csrf_token"), Value::from(token("secret", 0).as_str())),
+        (Value::from("user_id"), Value::Int(1)),
+        (Value::from("user_epoch"), Value::Int(0)),
+        (Value::from("user_sign_in"), Value::from(sign_in)),
+    ]))
 }
 
 fn token(kind: &str, i: u64) -> String {

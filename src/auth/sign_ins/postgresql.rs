@@ -23,6 +23,7 @@ pub async fn visitor(
         Ok::<_, tokio_postgres::Error>(Visitor {
             name: row.try_get(0)?,
             last_seen: row.try_get(1)?,
+            students: None,
         })
     };
     Ok(row.map(visitor).transpose()?)

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{COLUMNS, LISTED, New, PasswordChange, SWEEP_AT_ONCE, Seen, SignIn, SignInId};
 use super::{Visitor, Which};
 use crate::auth::audit::{self, Note};
+use crate::db::Revision;
 use crate::sqlite::{Database, Error};
 
 pub async fn visitor(
@@ -18,13 +19,14 @@ pub async fn visitor(
     file.read(move |connection| {
         connection
             .prepare_cached(
-                "SELECT accounts.name, sign_ins.last_seen \
+                "SELECT accounts.name, sign_ins.last_seen, (SELECT revision FROM roster) \
                  FROM accounts JOIN sign_ins ON sign_ins.account = accounts.id \
                  WHERE accounts.id = ?1 AND accounts.epoch = ?2 AND NOT accounts.disabled \
                  AND sign_ins.id = ?3",
             )?
             .query_row(params![account, epoch, id.as_str()], |row| {
-                Ok(Visitor { name: row.get(0)?, last_seen: row.get(1)? })
+                let students = row.get::<_, Option<i64>>(2)?.map(Revision);
+                Ok(Visitor { name: row.get(0)?, last_seen: row.get(1)?, students })
             })
             .optional()
     })

@@ -1,5 +1,6 @@
 //! Sessions in the visitors' own cookies, signed: Flask's native session.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use crate::session::codec::tagged;
 use crate::session::cookie::{self, Sent};
 use crate::session::data::{is_blank, is_permanent, unstamp};
 use crate::session::error::Error;
-use crate::session::request_id::request_id;
 use crate::session::settings::{Oversize, Settings};
 use crate::session::signing::{self, Rejected, Signer, Verified};
 use crate::session::value::Map;
@@ -26,11 +26,10 @@ pub struct Cookie {
 
 impl Cookie {
     /// What the request's cookie holds, if it was signed here and is not too old.
-    pub fn open(&self, headers: &HeaderMap<'_>) -> Opened {
+    pub fn open(&self, headers: &HeaderMap<'_>, request_id: Option<&str>) -> Opened {
         let Sent::One(value) = cookie::find(headers, &self.settings.cookie.name) else {
             return Opened::new(Stored::New, Map::new());
         };
-        let request_id = request_id(headers);
         let verified = match signing::verify(&value, &self.signer, clock::seconds(), self.max_age())
         {
             Ok(verified) => verified,
@@ -87,13 +86,14 @@ impl Cookie {
     /// Flask's table: changed and empty, removed; changed, or to be refreshed, set; else kept.
     /// Permanent ones are refreshed each time if so set, and all where there is an idle lifetime.
     pub fn commit(&self, plan: Plan) -> Result<Settled, Error> {
-        let Plan { stored, mut values, modified, request_id, .. } = plan;
+        let Plan { stored, values, modified, request_id, .. } = plan;
         let refreshed = is_permanent(&values) && self.settings.refresh_each_request;
         let refreshed = refreshed || self.is_idle_due(&stored);
         Ok(match (is_blank(&values), modified) {
             (true, true) => {
+                let mut values = Arc::unwrap_or_clone(values);
                 unstamp(&mut values);
-                Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
+                Settled { stored: Stored::New, values: values.into(), cookie: CookieChange::Remove }
             }
             (false, modified) if modified || refreshed => {
                 self.set(values, modified, request_id.as_deref())?
@@ -104,12 +104,14 @@ impl Cookie {
 
     fn set(
         &self,
-        mut values: Map,
+        mut values: Arc<Map>,
         modified: bool,
         request_id: Option<&str>,
     ) -> Result<Settled, Error> {
         let now = clock::since_epoch();
-        self.settings.stamp(&mut values, now, modified);
+        if let Cow::Owned(stamped) = self.settings.stamped(&values, now, modified) {
+            values = stamped.into();
+        }
         let payload = tagged::encode(&values)?;
         let timestamp = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let value = signing::sign(payload.as_bytes(), &self.signer, timestamp);

@@ -9,7 +9,6 @@ use crate::session::codec::EncodeError;
 use crate::session::copy::translated;
 use crate::session::data::ROTATED;
 use crate::session::error::Error;
-use crate::session::request_id::request_id;
 use crate::session::store::Replacement;
 use crate::session::token::SessionId;
 use crate::session::value::{Map, Value};
@@ -27,17 +26,19 @@ impl Server {
         &self,
         from: &Backend,
         headers: &HeaderMap<'_>,
+        request_id: Option<&str>,
     ) -> Result<Option<Opened>, Error> {
         for _ in 0..MOVE_TRIES {
             // Boxed, as a future cannot hold itself.
-            let Opened { stored, values, forged, .. } = Box::pin(from.open(headers)).await?;
+            let Opened { stored, values, forged, .. } =
+                Box::pin(from.open(headers, request_id)).await?;
             let live = match stored {
                 // A cookie is no record: this one gets an id with the answer.
                 Stored::Signed(_) => {
                     let values = without_markup(values);
                     let fits = self.settings.format.encode(&values);
                     return Ok(self
-                        .fitting(fits, "a signed cookie", headers)
+                        .fitting(fits, "a signed cookie", request_id)
                         .map(|_| Opened { moved: true, ..Opened::new(Stored::New, values) }));
                 }
                 Stored::Live(live) => live,
@@ -61,7 +62,7 @@ impl Server {
             let ttl = live.expires_in.map_or(ttl, |left| left.min(ttl));
             let encoded = self.settings.format.encode(&values);
             let Some(bytes) =
-                self.fitting(encoded, &format!("session {}", live.key.handle()), headers)
+                self.fitting(encoded, &format!("session {}", live.key.handle()), request_id)
             else {
                 return Ok(None);
             };
@@ -69,7 +70,7 @@ impl Server {
             if made && !old_store.replace(&live.key, &live.bytes, &Replacement::Removed).await? {
                 self.store.delete(&key).await?;
             } else if let Some((live, values)) =
-                self.load_at(&live.id, key, live.former, request_id(headers)).await?
+                self.load_at(&live.id, key, live.former, request_id).await?
             {
                 return Ok(Some(Opened { moved: true, ..Opened::new(Stored::Live(live), values) }));
             }
@@ -82,12 +83,12 @@ impl Server {
         &self,
         encoded: Result<Vec<u8>, EncodeError>,
         what: &str,
-        headers: &HeaderMap<'_>,
+        request_id: Option<&str>,
     ) -> Option<Vec<u8>> {
         encoded
             .inspect_err(|_| {
                 log::warn!(
-                    request_id = request_id(headers);
+                    request_id;
                     "{what} holds a value that has no form here, and does not move"
                 );
             })

@@ -12,7 +12,6 @@ use crate::session::cookie::{self, Sent};
 use crate::session::data::{Change, PERMANENT, ROTATED, is_empty, is_permanent, unstamp};
 use crate::session::error::Error;
 use crate::session::forward::{self, Target};
-use crate::session::request_id::request_id;
 use crate::session::settings::Settings;
 use crate::session::signing::{ID_SALT, Rejected, Signer};
 use crate::session::store::Store;
@@ -42,7 +41,11 @@ impl Server {
     }
 
     /// The session that the request's cookie names, or a new one with what a new one holds.
-    pub async fn open(&self, headers: &HeaderMap<'_>) -> Result<Opened, Error> {
+    pub async fn open(
+        &self,
+        headers: &HeaderMap<'_>,
+        request_id: Option<&str>,
+    ) -> Result<Opened, Error> {
         let id = match cookie::find(headers, &self.settings.cookie.name) {
             Sent::One(value) => self.id_in(&value),
             Sent::Nothing | Sent::Conflict => Ok(None),
@@ -51,12 +54,12 @@ impl Server {
         let forged = id == Err(Rejected::BadSignature) && self.migrate_from.is_none();
         self.sweep_by_chance();
         if let Ok(Some(id)) = id
-            && let Some((live, values)) = self.load(id, request_id(headers)).await?
+            && let Some((live, values)) = self.load(id, request_id).await?
         {
             return Ok(Opened::new(Stored::Live(live), values));
         }
         if let Some(from) = &self.migrate_from
-            && let Some(moved) = self.move_from(from, headers).await?
+            && let Some(moved) = self.move_from(from, headers, request_id).await?
         {
             return Ok(moved);
         }
@@ -169,18 +172,18 @@ impl Server {
         }
         match &plan.stored {
             Stored::Ended | Stored::Signed(_) => Err(Error::Ended),
-            Stored::New if is_empty(&plan.values) => Ok(self.emptied(plan.values)),
+            Stored::New if is_empty(&plan.values) => Ok(self.emptied(&plan.values)),
             // Without a cookie nobody would find the record.
             Stored::New if !modified && !is_permanent(&plan.values) => {
                 self.refresh(plan, false).await
             }
-            Stored::New => self.create(plan.values, modified).await,
+            Stored::New => self.create(&plan.values, modified).await,
             Stored::Live(live) => {
                 let cleared =
                     plan.changes.iter().any(|change| matches!(change, Change::Clear { .. }));
                 if is_empty(&plan.values) && (cleared || plan.changes.is_empty()) {
                     self.end(live).await?;
-                    return Ok(self.emptied(plan.values));
+                    return Ok(self.emptied(&plan.values));
                 }
                 let fresh = match plan.regenerate {
                     true => Fresh::Regenerated(SessionId::generate(self.settings.id_length)?),
@@ -200,14 +203,14 @@ impl Server {
                 let (changes, request_id) = (plan.changes.into(), plan.request_id);
                 let write = Write { changes, modified, fresh, request_id };
                 match self.update(live, write).await? {
-                    Some((_, values)) if is_empty(&values) => Ok(self.emptied(values)),
+                    Some((_, values)) if is_empty(&values) => Ok(self.emptied(&values)),
                     Some((now, values)) => {
                         let cookie = self.cookie(&now, &live.id, &values, modified);
-                        Ok(Settled { stored: Stored::Live(now), values, cookie })
+                        Ok(Settled { stored: Stored::Live(now), values: values.into(), cookie })
                     }
                     // Cleared and moved, as at a sign-in: nothing of the old session was wanted,
                     // so its end does not stop the new one.
-                    None if cleared && plan.regenerate => self.create(plan.values, true).await,
+                    None if cleared && plan.regenerate => self.create(&plan.values, true).await,
                     None => Err(Error::Ended),
                 }
             }
@@ -218,12 +221,14 @@ impl Server {
         Ok(self.store.load(&live.key).await?.is_some_and(|record| record.bytes == live.bytes))
     }
 
-    fn emptied(&self, mut values: Map) -> Settled {
+    fn emptied(&self, values: &Map) -> Settled {
+        let mut values = values.clone();
         unstamp(&mut values);
-        Settled { stored: Stored::New, values, cookie: CookieChange::Remove }
+        Settled { stored: Stored::New, values: values.into(), cookie: CookieChange::Remove }
     }
 
-    async fn create(&self, mut values: Map, modified: bool) -> Result<Settled, Error> {
+    async fn create(&self, values: &Map, modified: bool) -> Result<Settled, Error> {
+        let mut values = values.clone();
         let now = clock::since_epoch();
         values.remove(ROTATED);
         self.settings.stamp(&mut values, now, true);
@@ -235,7 +240,7 @@ impl Server {
             if self.store.create(&key, &bytes, ttl).await? {
                 let live = Live { id, key, bytes, expires_in: Some(ttl), former: false };
                 let cookie = self.cookie(&live, &live.id, &values, modified);
-                return Ok(Settled { stored: Stored::Live(live), values, cookie });
+                return Ok(Settled { stored: Stored::Live(live), values: values.into(), cookie });
             }
         }
         Err(Error::Random("four fresh session ids were taken already".into()))
@@ -257,7 +262,7 @@ impl Server {
             }
             Ok(Kept::Changed(now, values)) => {
                 let cookie = self.cookie(&now, &live.id, &values, modified);
-                return Ok(Settled { stored: Stored::Live(now), values, cookie });
+                return Ok(Settled { stored: Stored::Live(now), values: values.into(), cookie });
             }
             Ok(Kept::Gone) | Err(Error::Ended) if modified => return Err(Error::Ended),
             Ok(Kept::Gone) | Err(Error::Ended) => stored = Stored::Ended,
