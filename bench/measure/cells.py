@@ -49,6 +49,8 @@ def pages(system):
         create = ["--forget", "yes", "--marker", "signed in"]
         cells += [
             ("account", "/account", [*SIGN_IN, *PAGE], False),
+            ("hop", "/hop", [*SIGN_IN, *PAGE], False),
+            ("alone", "/write", [*SIGN_IN, *PAGE, "--connections", 1], False),
             ("without", "/without", PAGE, True),
             ("create", "/sign-in", create, True),
             ("nothing", "/text", ["--marker", "signed in"], True),

@@ -132,6 +132,7 @@ def page_table(results):
         if system == "plain" and rows:
             more = [
                 ("students", "Rocket, the same with the students from SQLite"),
+                ("kept", "Rocket, the same with the list rendered once for each state"),
                 ("text", "Rocket, a page as plain text"),
             ]
             for page, name in more:
@@ -188,6 +189,10 @@ OTHER = [
     ("plain", "file", "Rocket: static file, FileServer"),
     ("ours_sqlite", "without", "`dewar::session`: page without the session"),
     ("plain", "page", "Rocket: the same page"),
+    ("ours_sqlite", "account", "`dewar::session`: page, account read on the worker"),
+    ("ours_sqlite", "hop", "…account read on a thread that may wait"),
+    ("ours_sqlite", "write", "`dewar::session`: a write each request, 32 clients"),
+    ("ours_sqlite", "alone", "…1 client, so that each waits for a commit of its own"),
     ("ours_sqlite", "create", "`dewar::session`: a new session"),
     ("ours_sqlite", "nothing", "`dewar::session`: the same text without one"),
     ("dewar_sqlite", "sign_in", "dewar: sign-in"),

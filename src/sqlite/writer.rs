@@ -263,9 +263,7 @@ impl Worker {
                 Err(Error::Full(self.path.clone()))
             }
             true => Err(Error::Interrupted),
-            false => {
-                connection.execute_batch("COMMIT").map_err(|error| Error::sqlite(&self.path, error))
-            }
+            false => run(connection, "COMMIT").map_err(|error| Error::sqlite(&self.path, error)),
         };
         if committed.is_err() {
             if !connection.is_autocommit() {
@@ -307,7 +305,7 @@ impl Worker {
         let begun = open
             .connection
             .busy_timeout(wait.max(Duration::from_millis(1)))
-            .and_then(|()| open.connection.execute_batch("BEGIN IMMEDIATE"))
+            .and_then(|()| run(&open.connection, "BEGIN IMMEDIATE"))
             .map_err(|error| Error::sqlite(&self.path, error));
         if matches!(begun, Ok(()) | Err(Error::Busy(_))) {
             self.connection = Some(open);
@@ -318,14 +316,16 @@ impl Worker {
 
 /// Runs one change so that its failure undoes it alone.
 fn run_in_savepoint(connection: &Connection, job: &mut dyn Job) -> bool {
-    if connection.execute_batch("SAVEPOINT change").is_err() {
+    if run(connection, "SAVEPOINT change").is_err() {
         return false;
     }
-    let end = match job.run(connection) {
-        true => "RELEASE change",
-        false => "ROLLBACK TO change; RELEASE change",
-    };
-    connection.execute_batch(end).is_ok()
+    let is_sound = job.run(connection) || run(connection, "ROLLBACK TO change").is_ok();
+    is_sound && run(connection, "RELEASE change").is_ok()
+}
+
+/// Runs a statement that is prepared once: reading its text costs more than what it does.
+fn run(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dewar::session::{Error, Session, Sessions};
-use dewar::sqlite::Database;
+use dewar::sqlite::{self, Database};
 use page::{LIST, ListPage};
 use rocket::http::Status;
 use rocket::response::Redirect;
@@ -59,14 +59,24 @@ fn list(session: &Session) -> Page {
 /// The same with the account looked up, as the directory does.
 #[get("/account")]
 async fn account(session: &Session, accounts: &State<Arc<Database>>) -> Page {
-    let name = user(session)?;
-    let query = move |connection: &rusqlite::Connection| {
-        connection
-            .prepare_cached("SELECT name FROM bench_accounts WHERE id = ?1")?
-            .query_row([1], |row| row.get(0))
-    };
-    let known: String = accounts.read(query).await.map_err(|_| Status::ServiceUnavailable)?;
-    if known == name { Ok(render(name)) } else { Err(Status::Unauthorized) }
+    known(user(session)?, accounts.read(name_of).await)
+}
+
+/// The same with the account looked up on a thread that may wait.
+#[get("/hop")]
+async fn hop(session: &Session, accounts: &State<Arc<Database>>) -> Page {
+    known(user(session)?, accounts.read_long(name_of).await)
+}
+
+fn name_of(connection: &rusqlite::Connection) -> rusqlite::Result<String> {
+    connection
+        .prepare_cached("SELECT name FROM bench_accounts WHERE id = ?1")?
+        .query_row([1], |row| row.get(0))
+}
+
+fn known(name: String, found: Result<String, sqlite::Error>) -> Page {
+    let found = found.map_err(|_| Status::ServiceUnavailable)?;
+    if found == name { Ok(render(name)) } else { Err(Status::Unauthorized) }
 }
 
 #[get("/write")]
@@ -118,7 +128,8 @@ fn rocket() -> Rocket<Build> {
     let figment = rocket::Config::figment()
         .merge(("template_dir", "/dev/null"))
         .merge(("SESSION_SQLITE_PATH", &file));
-    let pages = routes![sign_in, list, account, write, increment, count, without, text, redirect];
+    let pages =
+        routes![sign_in, list, account, hop, write, increment, count, without, text, redirect];
     rocket::custom(figment)
         .manage(database)
         .attach(Sessions::fairing())
