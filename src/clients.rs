@@ -7,9 +7,9 @@
 //! ways.
 
 #[cfg(target_os = "linux")]
-mod connections;
+mod closer;
 #[cfg(target_os = "linux")]
-mod descriptors;
+mod connections;
 #[cfg(target_os = "linux")]
 mod fairing;
 #[cfg(target_os = "linux")]
@@ -26,6 +26,8 @@ use std::net::SocketAddr;
 use rocket::{Build, Ignite, Rocket};
 
 use crate::config::Patience;
+#[cfg(target_os = "linux")]
+use crate::descriptors;
 
 pub use requests::arrived;
 

@@ -21,6 +21,8 @@ pub mod config;
 #[cfg(feature = "app")]
 pub mod db;
 #[cfg(feature = "app")]
+mod descriptors;
+#[cfg(feature = "app")]
 pub mod logging;
 #[cfg(feature = "app")]
 pub mod metrics;

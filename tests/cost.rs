@@ -9,7 +9,7 @@ use dewar::session::store::{SqliteStore, Store};
 use dewar::sqlite::{Database, Statistics};
 use rocket::figment::Figment;
 use rocket::figment::providers::Serialized;
-use rocket::http::{ContentType, Header};
+use rocket::http::{ContentType, Header, Method};
 use rocket::local::asynchronous::Client;
 
 struct App {
@@ -89,6 +89,50 @@ async fn the_list_is_read_once_for_each_state_of_the_table() {
             assert!(shown.iter().all(|text| page.contains(text)), "{change}: {page}");
             assert_eq!(cost, (reads, 0), "{change}");
         }
+    }
+}
+
+/// What a route of the signed-in reads and writes, in this order: what follows finds things as the
+/// one before it left them.
+const ROUTES: [(Method, &str, &str, (u64, u64)); 15] = [
+    (Method::Get, "/", "", (0, 0)),
+    (Method::Get, "/healthz", "", (2, 0)),
+    (Method::Get, "/login", "", (1, 0)),
+    (Method::Get, "/brief_introduction", "", (2, 0)),
+    (Method::Get, "/brief_introduction?q=nobody", "", (2 + 1, 0)),
+    (Method::Get, "/detailed?id=1", "", (2 + 1, 0)),
+    (Method::Get, "/api/students", "", (2 + 1, 0)),
+    (Method::Get, "/api/students/1", "", (2 + 1, 0)),
+    (Method::Get, "/account/password", "", (2, 0)),
+    (Method::Get, "/account/sessions", "", (2 + 1, 0)),
+    (Method::Post, "/account/sessions/end", "id=AAAAAAAAAAAAAAAAAAAAAA", (2 + 1, 1)),
+    // The row that ends, and the message about it in the session.
+    (Method::Post, "/account/sessions/end-others", "", (2, 2)),
+    (Method::Post, "/account/password", "current=wrong&new=a&again=b", (2, 0)),
+    // The sign-in's row and its trail, the session in the old one's place, the old one's row gone, and
+    // aside the throttle.
+    (Method::Post, "/login", "username=gkf&password=123", (2, 4)),
+    // By the old cookie.
+    (Method::Post, "/logout", "", (1, 0)),
+];
+
+#[rocket::async_test]
+async fn each_route_costs_what_is_written_here() {
+    let app = App::new().await;
+    app.cost("/brief_introduction", &app.cookie).await;
+    for (method, path, body, cost) in ROUTES {
+        let before = app.file.statistics();
+        let request = app.client.req(method, path).header(ContentType::Form).body(body);
+        let own = Header::new("Sec-Fetch-Site", "same-origin");
+        let answer =
+            request.header(Header::new("Cookie", app.cookie.clone())).header(own).dispatch().await;
+        let status = answer.status().code;
+        drop(answer);
+        // Until what is noted aside is counted, too.
+        rocket::tokio::time::sleep(Duration::from_millis(200)).await;
+        let after = app.file.statistics();
+        let found = (after.reads - before.reads, after.writes - before.writes);
+        assert_eq!(found, cost, "{method} {path}, answered with {status}");
     }
 }
 

@@ -72,19 +72,18 @@ fn on_signals(rocket: &Rocket<Orbit>, stopping: Arc<AtomicBool>) {
 #[cfg(target_os = "linux")]
 fn deafen(address: SocketAddr) -> std::io::Result<()> {
     use rustix::net::{getsockname, sockopt::socket_acceptconn};
-    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
     use socket2::{SockFilter, SockRef};
+
+    use crate::descriptors::Own;
 
     /// The program of one instruction that keeps 0 bytes of a packet.
     const NOTHING: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
     // Rocket keeps the socket to itself; it is found among the process's own.
-    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        let number = entry?.file_name().to_str().and_then(|number| number.parse().ok());
-        let Some(number) = number else { continue };
+    let own = Own::open()?;
+    for number in own.numbers()? {
         // One that was closed meanwhile is none of interest.
-        let Ok(socket) = pidfd_getfd(&own, number, PidfdGetfdFlags::empty()) else { continue };
+        let Ok(socket) = own.duplicate(number) else { continue };
         let listens = socket_acceptconn(&socket).unwrap_or(false)
             && getsockname(&socket).is_ok_and(|name| SocketAddr::try_from(name) == Ok(address));
         if listens {

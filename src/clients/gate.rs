@@ -11,7 +11,7 @@ use rocket::tokio::task::{coop, yield_now};
 use rocket::tokio::time::sleep;
 use rustix::io::Errno;
 
-use super::descriptors;
+use crate::descriptors;
 
 /// What databases, stores and files keep.
 const RESERVE: usize = 16;

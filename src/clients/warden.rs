@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::closer::Closer;
 use super::connections::Connections;
-use super::descriptors::{self, Closer};
 use super::netlink::Netlink;
 use super::requests::{Requests, Stage};
 use crate::config::Live;
+use crate::descriptors;
 
 /// Between two looks, unless the settings ask for closer ones.
 const PAUSE: Duration = Duration::from_secs(1);

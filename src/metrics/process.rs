@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
+use crate::descriptors;
 use crate::logging;
 
 /// Looks into `/proc` when it is asked; what is not there is left out.
@@ -34,8 +35,8 @@ impl Collector for Process {
         if let Some(bytes) = resident_memory() {
             gauge("process_resident_memory", "Memory in use.", Some(&Unit::Bytes), bytes)?;
         }
-        if let Some(open) = open_files() {
-            gauge("process_open_fds", "Files and connections open.", None, open)?;
+        if let Some(open) = descriptors::count().ok().and_then(|open| u32::try_from(open).ok()) {
+            gauge("process_open_fds", "Files and connections open.", None, open.into())?;
         }
         let dropped = ConstCounter::new(logging::dropped());
         let help = "Lines of the log that nobody took.";
@@ -49,10 +50,4 @@ fn resident_memory() -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u32 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(f64::from(kibibytes) * 1024.0)
-}
-
-fn open_files() -> Option<f64> {
-    // The look itself has the directory open.
-    let open = std::fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1);
-    Some(f64::from(u32::try_from(open).ok()?))
 }

@@ -20,9 +20,9 @@ use cookie::Cookie;
 use record::Live;
 use server::Server;
 
-/// How many expired records are swept in one go: so few that a writer waits a few milliseconds for
-/// it at most.
-pub(super) const SWEEP_AT_ONCE: usize = 250;
+/// How many expired records are swept in one go: so few that nobody else waits for it for more than
+/// a millisecond or two.
+pub(super) const SWEEP_AT_ONCE: usize = 32;
 
 /// Where sessions live, with the settings in force.
 #[derive(Debug)]

@@ -54,35 +54,29 @@ pub struct CookieSettings {
 impl CookieSettings {
     /// The header value that sets the cookie, expiring at `expires` or with the browser.
     pub fn set(&self, value: &str, expires: Option<SystemTime>) -> String {
-        let expiry = expires.map(|at| format!("Expires={}", self::expires(at)));
-        self.header(value, expiry.as_deref())
+        self.header(value, expires.map(self::expires).as_deref(), false)
     }
 
     /// The header value that removes the cookie: the same attributes, so that browsers find it.
     pub fn remove(&self) -> String {
-        self.header("", Some("Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0"))
+        self.header("", Some("Thu, 01 Jan 1970 00:00:00 GMT"), true)
     }
 
     /// Werkzeug's order of attributes.
-    fn header(&self, value: &str, expires: Option<&str>) -> String {
-        let domain = self.domain.as_ref().map(|domain| format!("Domain={domain}"));
-        let path = format!("Path={}", encode_path(&self.path));
-        let same_site = self.same_site.map(|same_site| format!("SameSite={}", same_site.as_str()));
+    fn header(&self, value: &str, expires: Option<&str>, is_over: bool) -> String {
+        let path = encode_path(&self.path);
         let attributes = [
-            domain.as_deref(),
-            expires,
-            self.secure.then_some("Secure"),
-            self.http_only.then_some("HttpOnly"),
-            Some(&*path),
-            same_site.as_deref(),
-            self.partitioned.then_some("Partitioned"),
+            self.domain.as_deref().map(|domain| ("; Domain=", domain)),
+            expires.map(|expires| ("; Expires=", expires)),
+            is_over.then_some(("; Max-Age=", "0")),
+            self.secure.then_some(("; Secure", "")),
+            self.http_only.then_some(("; HttpOnly", "")),
+            Some(("; Path=", &*path)),
+            self.same_site.map(|same_site| ("; SameSite=", same_site.as_str())),
+            self.partitioned.then_some(("; Partitioned", "")),
         ];
-        let mut header = format!("{}={value}", self.name);
-        for attribute in attributes.into_iter().flatten() {
-            header.push_str("; ");
-            header.push_str(attribute);
-        }
-        header
+        let parts = attributes.iter().flatten().flat_map(|(name, value)| [*name, *value]);
+        [&*self.name, "=", value].into_iter().chain(parts).collect()
     }
 }
 

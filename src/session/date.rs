@@ -21,9 +21,9 @@ pub fn unix_now() -> i64 {
 /// A moment in UTC by the Gregorian calendar.
 pub struct Civil {
     days: i64,
-    pub year: i128,
+    pub year: i64,
     pub month: usize,
-    pub day: i128,
+    pub day: i64,
     pub hour: i64,
     pub minute: i64,
     pub second: i64,
@@ -33,7 +33,7 @@ impl Civil {
     /// Howard Hinnant's `civil_from_days`.
     pub fn from_unix(seconds: i64) -> Self {
         let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let shifted = i128::from(days) + 719_468;
+        let shifted = days + 719_468;
         let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
         let year_of_era =
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -43,7 +43,7 @@ impl Civil {
         let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
         Self {
             days,
-            year: year_of_era + era * 400 + i128::from(month <= 2),
+            year: year_of_era + era * 400 + i64::from(month <= 2),
             month: usize::try_from(month).unwrap_or(1),
             day,
             hour: second / 3600,
@@ -116,7 +116,7 @@ pub fn parse_http_date(text: &str) -> Option<i64> {
     let valid = (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 60;
     let valid = valid && year <= 9999 && offset.abs() < 86_400;
     // A day past the month's end would come out in the next month.
-    let valid = valid && Civil::from_unix(to_unix(year, month, day, 0)).day == i128::from(day);
+    let valid = valid && Civil::from_unix(to_unix(year, month, day, 0)).day == day;
     let at = to_unix(year, month, day, hour * 3600 + minute * 60 + second) - offset;
     let valid = valid && PYTHON_DATES.contains(&at);
     (valid && time.next().is_none() && fields.next().is_none()).then_some(at)

@@ -112,7 +112,7 @@ fn moment(state: &[u8], offset: i64) -> Option<Value> {
         && (1..=31).contains(&day)
         && (hour < 24 && minute < 60 && second < 60)
         && microseconds < 1_000_000
-        && Civil::from_unix(to_unix(year, month, day, 0)).day == i128::from(day);
+        && Civil::from_unix(to_unix(year, month, day, 0)).day == day;
     valid.then(|| Value::Timestamp {
         seconds: to_unix(year, month, day, hour * 3600 + minute * 60 + second) - offset,
         nanoseconds: microseconds * 1000,

@@ -1,55 +1,20 @@
-//! This process's file descriptors: how many there may be and are, and the closing of those that
-//! are connections.
+//! The closing of connections from outside of what serves them.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::{Shutdown, getpeername, getsockname, shutdown, sockopt};
-use rustix::process::{
-    PidfdFlags, PidfdGetfdFlags, Resource, getpid, getrlimit, pidfd_getfd, pidfd_open, setrlimit,
-};
 
 use super::connections::Overdue;
 use super::requests::canonical;
-
-const OWN: &str = "/proc/self/fd";
-
-/// Lets this process open as many descriptors as it may: ten thousand connections take more than
-/// the thousand that are customary, which are so few for the sake of `select` alone.
-pub fn raise_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            log::debug!("the limit of open files stays as it is: {error}");
-        }
-    }
-}
-
-/// How many descriptors there may be.
-pub fn limit() -> usize {
-    getrlimit(Resource::Nofile)
-        .current
-        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
-/// How many there are.
-pub fn count() -> io::Result<usize> {
-    // Linux 6.2 and later tell it without being asked for each.
-    match fs::metadata(OWN)?.len() {
-        0 => Ok(fs::read_dir(OWN)?.count()),
-        count => Ok(usize::try_from(count).unwrap_or(usize::MAX)),
-    }
-}
+use crate::descriptors::Own;
 
 /// Closes connections from outside of what serves them, which then finds them at their end.
 pub struct Closer {
-    this_process: OwnedFd,
+    own: Own,
     port: u16,
 }
 
@@ -59,10 +24,7 @@ impl Closer {
     /// # Errors
     /// Where the system does not let a process duplicate its own descriptors by their numbers.
     pub fn open(port: u16) -> Result<Self, Errno> {
-        let this_process = pidfd_open(getpid(), PidfdFlags::empty())?;
-        let own = this_process.as_fd().as_raw_fd();
-        pidfd_getfd(&this_process, own, PidfdGetfdFlags::empty())?;
-        Ok(Self { this_process, port })
+        Ok(Self { own: Own::open()?, port })
     }
 
     /// Closes these; gives how many there were still.
@@ -70,15 +32,9 @@ impl Closer {
         let wanted: HashMap<u32, &Overdue> =
             overdue.iter().map(|overdue| (overdue.inode, overdue)).collect();
         let mut closed = 0;
-        for entry in fs::read_dir(OWN)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.parse().ok());
-            let target = fs::read_link(format!("{OWN}/{}", name.display())).ok();
-            let inode = target.as_deref().and_then(|target| {
-                target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-            });
-            let overdue = inode.and_then(|inode: u32| wanted.get(&inode));
-            if let (Some(number), Some(overdue)) = (number, overdue) {
+        for number in self.own.numbers()? {
+            let inode = self.own.socket_inode(number);
+            if let Some(overdue) = inode.and_then(|inode| wanted.get(&inode)) {
                 closed += usize::from(self.close_one(number, overdue).is_ok());
             }
         }
@@ -86,7 +42,7 @@ impl Closer {
     }
 
     fn close_one(&self, number: i32, overdue: &Overdue) -> Result<(), Errno> {
-        let socket = pidfd_getfd(&self.this_process, number, PidfdGetfdFlags::empty())?;
+        let socket = self.own.duplicate(number)?;
         // By now the number may be another's, so it is asked of what is in hand.
         let peer = getpeername(&socket)?.ok_or(Errno::NOTCONN)?;
         let address = |address| SocketAddr::try_from(address);
@@ -107,14 +63,12 @@ impl Closer {
 mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsFd;
+    use std::os::fd::AsRawFd;
 
     use super::*;
 
-    fn inode(socket: impl AsFd) -> u32 {
-        let path = format!("{OWN}/{}", socket.as_fd().as_raw_fd());
-        let target = fs::read_link(path).unwrap().display().to_string();
-        target.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+    fn inode(socket: &impl AsRawFd) -> u32 {
+        Own::open().unwrap().socket_inode(socket.as_raw_fd()).unwrap()
     }
 
     #[test]
