@@ -321,8 +321,7 @@ fn open_pool(path: &Path) -> Result<Pool, Error> {
         connection.busy_timeout(Duration::ZERO)?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.execute_batch(
-            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
-             PRAGMA cache_size = -8192;",
+            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
         )
     });
     r2d2::Pool::builder()

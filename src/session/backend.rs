@@ -20,8 +20,7 @@ use cookie::Cookie;
 use record::Live;
 use server::Server;
 
-/// How many expired records are swept in one go: so few that nobody else waits for it for more than
-/// a millisecond or two.
+/// How many expired records are swept in one go, until it is seen how long that takes.
 pub(super) const SWEEP_AT_ONCE: usize = 32;
 
 /// Where sessions live, with the settings in force.

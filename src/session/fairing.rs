@@ -1,6 +1,7 @@
 //! Makes the layer part of an application: settings and store at ignition, sweeping while it
 //! runs, saving with each response.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ use super::store::ended::Ended;
 use super::store::{self, Measured, Store, Watch};
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How long a step of sweeping is to take at most, and how many records one may have.
+const STEP: Duration = Duration::from_millis(2);
+const STEPS: RangeInclusive<usize> = 16..=256;
 
 /// The fairing of the session layer, and the handle to its settings and store.
 ///
@@ -136,16 +140,31 @@ async fn apart(sweep: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// Removes what has expired, a little at a time, and rests for twice as long after each step: so
-/// that it takes no more than a third of what a store can do, however much has gathered.
+/// Removes what has expired, in steps so short that nobody notices one, and rests for twice as long
+/// after each: so that it takes no more than a third of what a store can do, however much has
+/// gathered.
 async fn sweep_out(store: Arc<dyn Store>) {
+    let mut at_once = SWEEP_AT_ONCE;
     loop {
         let began = Instant::now();
-        match store.sweep(SWEEP_AT_ONCE).await {
-            Ok(SWEEP_AT_ONCE) => rocket::tokio::time::sleep(2 * began.elapsed()).await,
+        match store.sweep(at_once).await {
+            Ok(swept) if swept == at_once => {
+                let took = began.elapsed();
+                rocket::tokio::time::sleep(2 * took).await;
+                at_once = next_step(at_once, took);
+            }
             Ok(_) => return,
             Err(error) => return log::warn!("{error}; sweeping again in a minute"),
         }
+    }
+}
+
+/// How many records to sweep after so many took so long.
+fn next_step(at_once: usize, took: Duration) -> usize {
+    match took {
+        _ if took > STEP => (at_once / 2).max(*STEPS.start()),
+        _ if took < STEP / 4 => (at_once * 2).min(*STEPS.end()),
+        _ => at_once,
     }
 }
 
@@ -289,7 +308,14 @@ async fn error_page<'r>(status: Status, request: &'r Request<'_>) -> Response<'r
 
 #[cfg(test)]
 mod tests {
-    use super::apart;
+    use super::*;
+
+    #[test]
+    fn a_sweep_takes_steps_that_nobody_notices() {
+        let after = |milliseconds, at_once| next_step(at_once, Duration::from_millis(milliseconds));
+        assert_eq!([after(0, 32), after(1, 32), after(9, 32)], [64, 32, 16]);
+        assert_eq!((after(0, 256), after(9, 16)), (256, 16));
+    }
 
     #[rocket::async_test]
     async fn a_sweep_that_panics_ends_alone() {
