@@ -72,6 +72,25 @@ class Server:
         return answer.status, body
 
 
+def busy():
+    """Clock ticks that the servers' processor has had something to do."""
+    lines = pathlib.Path("/proc/stat").read_text().splitlines()
+    line = next(line for line in lines if line.startswith(f"cpu{SERVER_CORE} "))
+    user, nice, system, _idle, _waiting, *interrupts = map(int, line.split()[1:8])
+    return user + nice + system + sum(interrupts)
+
+
+def wait_for_quiet(seconds=20):
+    """Until nothing that has just been started still has something to do, or others do for long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        before = busy()
+        time.sleep(1)
+        # Of a hundred ticks.
+        if busy() - before <= 3:
+            return
+
+
 class Redis(Server):
     """Debian's, on the load generator's processor, without persistence or with the append-only
     file that Redis recommends (`everysec`)."""

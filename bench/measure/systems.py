@@ -4,7 +4,7 @@ import subprocess
 
 from place import BENCH, BUILT, DEWAR, LOAD_CORE, clean_environment, fresh_directory, free_port
 from place import pinned
-from servers import Redis, Server
+from servers import Redis, Server, wait_for_quiet
 
 USER, PASSWORD = "gkf", "correct horse battery staple"
 KEY = "c4e1f09ab7d25386e0f1a2b3948576cd"
@@ -84,6 +84,7 @@ class Round:
                 self.servers[system, rolling] = self.start(system, rolling)
         for server in self.servers.values():
             server.wait()
+        wait_for_quiet()
 
     def stop(self):
         for server in [*self.servers.values(), *self.redis.values()]:
