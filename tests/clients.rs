@@ -76,8 +76,8 @@ fn answer_after_sending(server: &Server, length: usize) -> String {
     let head =
         format!("POST /login HTTP/1.1\r\nHost: x\r\n{FORM}\r\nContent-Length: {length}\r\n\r\n");
     let mut client = sent(server, &head);
-    for _ in 0..length / 1000 {
-        client.write_all(&[b'a'; 1000]).unwrap();
+    for _ in 0..length / 10_000 {
+        client.write_all(&[b'a'; 10_000]).unwrap();
         std::thread::sleep(Duration::from_micros(500));
     }
     answer(&mut client)
