@@ -116,6 +116,13 @@ async fn sessions_in_flasks_cookies_get_a_record_of_their_own() {
     assert_ne!(id, signed);
     assert_eq!(new.get("/get/a", &id).await.body, "1");
     assert_eq!(new.get("/get/a", &signed.replace('.', "x")).await.body, "null");
+    // Whoever comes with a forged one begins as anybody does, with a permanent session.
+    let forged = format!("{}_", signed.strip_suffix(|_: char| true).unwrap());
+    for stranger in ["", &forged] {
+        let begun = new.post("/increment/a", stranger).await.set_cookie.unwrap();
+        assert!(begun.contains("; Expires="), "{stranger}: {begun}");
+        assert_eq!(new.get("/get/a", &cookie_of(&begun)).await.body, "1");
+    }
 }
 
 #[test]

@@ -79,11 +79,6 @@ impl Opened {
     fn new(stored: Stored, values: Map) -> Self {
         Self { stored, values, moved: false, forged: false }
     }
-
-    /// Whoever comes with such a cookie has no session.
-    fn forged() -> Self {
-        Self { forged: true, ..Self::new(Stored::New, Map::new()) }
-    }
 }
 
 /// What a request wants done.

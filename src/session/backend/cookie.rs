@@ -35,7 +35,9 @@ impl Cookie {
             Ok(verified) => verified,
             Err(error) => {
                 match error {
-                    Rejected::BadSignature => return Opened::forged(),
+                    Rejected::BadSignature => {
+                        return Opened { forged: true, ..Opened::new(Stored::New, Map::new()) };
+                    }
                     Rejected::Unreadable => {
                         log::warn!(request_id; "a session cookie is not taken: {error}");
                     }

@@ -42,7 +42,10 @@ impl Server {
                         .map(|_| Opened { moved: true, ..Opened::new(Stored::New, values) }));
                 }
                 Stored::Live(live) => live,
-                Stored::New if forged => return Ok(Some(Opened::forged())),
+                Stored::New if forged => {
+                    let opened = Opened::new(Stored::New, self.new_values());
+                    return Ok(Some(Opened { forged, ..opened }));
+                }
                 Stored::New | Stored::Ended => return Ok(None),
             };
             let Some(old_store) = from.store() else { return Ok(None) };

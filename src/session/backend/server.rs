@@ -133,7 +133,7 @@ impl Server {
         Ok(SessionId::parse(id))
     }
 
-    fn new_values(&self) -> Map {
+    pub(super) fn new_values(&self) -> Map {
         match self.settings.permanent {
             true => Map::from_iter([(Value::from(PERMANENT), Value::Bool(true))]),
             false => Map::new(),
