@@ -29,7 +29,7 @@ use crate::session::settings::{self, Reader, SettingsError};
 
 pub use accounts::AccountSettings;
 pub use clients::Patience;
-pub use exposure::warnings as exposed;
+pub use exposure::{is_own_machine, warnings as exposed};
 pub use files::Files;
 pub use json::JsonStyle;
 pub use logging::{LogFormat, LogSettings};

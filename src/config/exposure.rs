@@ -140,7 +140,8 @@ fn is_plain(url: &str) -> bool {
     };
     let encrypted = parsed.dialect == "rediss" || parsed.parameters.iter().any(asks);
     // A socket in the file system stands in the parameters, or for the host in percent signs.
-    let elsewhere = |host: &str| !host.is_empty() && !host.starts_with("%2F") && !is_here(host);
+    let elsewhere =
+        |host: &str| !host.is_empty() && !host.starts_with("%2F") && !is_own_machine(host);
     !encrypted && parsed.address().split(',').map(without_port).any(elsewhere)
 }
 
@@ -151,7 +152,8 @@ fn without_port(address: &str) -> &str {
     }
 }
 
-fn is_here(host: &str) -> bool {
+/// Whether a host, an IPv6 address without its brackets, is this machine itself.
+pub fn is_own_machine(host: &str) -> bool {
     let address = host.parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }

@@ -3,7 +3,6 @@
 //!
 //! Routes of their own, before all others: each answers with an error or passes the request on.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use rocket::data::ByteUnit;
@@ -19,7 +18,7 @@ use rocket::{Data, Request, Route};
 use super::methods::ALL;
 use crate::auth::origin::{Source, is_cross_origin};
 use crate::auth::{Client, Forwarded};
-use crate::config::{Config, Live};
+use crate::config::{Config, Live, is_own_machine};
 use crate::session::request_id;
 
 /// What is read of a refused body and thrown away, and for how long.
@@ -99,16 +98,11 @@ async fn let_finish(request: &Request<'_>, data: Data<'_>) {
 /// machine for as good as one over https, and `Secure` cookies from it.
 fn https(request: &Request<'_>, config: &Config) -> Option<bool> {
     let meant = config.sessions.cookie.secure || config.urls.scheme == "https";
+    let is_own = |host: &Host<'_>| is_own_machine(host.domain().as_str().trim_matches(['[', ']']));
     match Forwarded::of(request).https {
-        None if meant => (!request.host().is_some_and(is_own_machine)).then_some(true),
+        None if meant => (!request.host().is_some_and(is_own)).then_some(true),
         told => told.map(|https| https || meant),
     }
-}
-
-fn is_own_machine(host: &Host<'_>) -> bool {
-    let name = host.domain().as_str().trim_matches(['[', ']']);
-    let address = name.parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether the request changes something by the power of a cookie. Signing in needs none, and where
