@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgresql/0003_sign_ins.sql"),
     include_str!("../../migrations/postgresql/0004_registry.sql"),
     include_str!("../../migrations/postgresql/0005_audit.sql"),
+    include_str!("../../migrations/postgresql/0006_throttle.sql"),
 ];
 
 /// Two nodes that start at once migrate one after the other: whoever holds this advisory lock. The

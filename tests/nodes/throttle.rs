@@ -173,6 +173,15 @@ async fn a_try_that_is_given_up_or_whose_node_is_gone_counts_as_failed() {
 }
 
 #[rocket::async_test]
+async fn refused_tries_leave_nothing_behind() {
+    let Some((server, nodes)) = two("refused_tries_leave_nothing_behind") else { return };
+    for i in 0..40 {
+        let _ = guess(&nodes[i % 2], &format!("made up {i}"), address(1)).await;
+    }
+    assert_eq!(server.sql("SELECT count(*), sum(failed) FROM sign_in_tries"), "31|60");
+}
+
+#[rocket::async_test]
 async fn what_is_old_or_too_much_is_removed() {
     let Some((server, nodes)) = two("what_is_old_or_too_much_is_removed") else { return };
     server.sql(

@@ -124,25 +124,24 @@ impl Memory {
             keys.account = keys.pair;
         }
         let limits = [(keys.account, ACCOUNT), (keys.address, ADDRESS)];
-        make_room(&mut state.tries, |tries| (tries.pending > 0, tries.last), now);
-        for (key, _) in limits {
-            let tries = state.tries.entry(key).or_insert(Tries::new(now));
+        let tries = limits.map(|(key, limit)| {
+            let mut tries = state.tries.get(&key).copied().unwrap_or(Tries::new(now));
             if now.saturating_duration_since(tries.last) >= MEMORY {
                 tries.failed = 0;
             }
-        }
-        let tries = |key: &i64| state.tries.get(key).copied().unwrap_or(Tries::new(now));
-        let wait = limits.iter().filter_map(|(key, limit)| tries(key).wait(*limit, now)).max();
-        if let Some(wait) = wait {
+            (key, limit, tries)
+        });
+        if let Some(wait) = tries.iter().filter_map(|(_, limit, t)| t.wait(*limit, now)).max() {
             return Verdict::Later(wait);
         }
-        if !limits.iter().all(|(key, limit)| tries(key).has_room(*limit)) {
+        if !tries.iter().all(|(_, limit, tries)| tries.has_room(*limit)) {
             return Verdict::Full;
         }
-        for (key, _) in limits {
-            if let Some(tries) = state.tries.get_mut(&key) {
-                tries.pending += 1;
-            }
+        // Only now is anything remembered: a try that is refused costs nothing, and must not push
+        // out what others have earned.
+        make_room(&mut state.tries, |tries| (tries.pending > 0, tries.last), now);
+        for (key, _, tries) in tries {
+            state.tries.insert(key, Tries { pending: tries.pending + 1, ..tries });
         }
         Verdict::Begun(Attempt { throttle: self, keys, outcome: Outcome::Failed })
     }
@@ -173,6 +172,11 @@ impl Memory {
             make_room(&mut state.known, |last| (false, *last), now);
             state.known.insert(keys.pair, now);
             changes.push((keys.pair, Change::Known));
+        }
+        for key in [keys.account, keys.address] {
+            if state.tries.get(&key).is_some_and(|tries| tries.failed + tries.pending == 0) {
+                state.tries.remove(&key);
+            }
         }
         drop(state);
         if let Some(kept) = &self.kept {
@@ -335,6 +339,23 @@ mod tests {
         });
         let taken = rocket::futures::future::join_all(wrong).await;
         assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 5);
+    }
+
+    #[test]
+    fn refused_tries_push_nothing_out() {
+        let throttle = Memory::default();
+        let now = Instant::now();
+        for i in 0..5 {
+            guess(&throttle, "gkf", address(i), now).unwrap();
+        }
+        let mut taken = 0;
+        for i in 0..120_000_u32 {
+            let later = now + Duration::from_micros(i.into());
+            taken +=
+                u32::from(guess(&throttle, &format!("made up {i}"), address(9), later).is_ok());
+        }
+        assert_eq!((taken, throttle.state().tries.len()), (30, 32 + 5));
+        assert!(guess(&throttle, "gkf", address(50), now).is_err(), "still slowed");
     }
 
     #[test]
