@@ -103,6 +103,7 @@ impl Database {
         {
             return Ok(database);
         }
+        Wal::look(&path);
         let wal = Arc::new(Wal::default());
         let writer = Writer::start(&path, Arc::clone(&wal))?;
         let database = Arc::new(Self {
@@ -198,9 +199,7 @@ impl Database {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.writes.fetch_add(1, Ordering::Relaxed);
-        let answer = self.writer.submit(change, false).await.unwrap_or(Err(Error::Interrupted));
-        answer.inspect_err(|error| self.forget_if_fatal(error))
+        self.submit(change, false).await
     }
 
     /// [`write`](Self::write) for what ends sessions: on a full disk it may use the space that is
@@ -213,8 +212,16 @@ impl Database {
         T: Send + 'static,
         F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.submit(change, true).await
+    }
+
+    async fn submit<T, F>(&self, change: F, urgent: bool) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        let answer = self.writer.submit(change, true).await.unwrap_or(Err(Error::Interrupted));
+        let answer = self.writer.submit(change, urgent).await.unwrap_or(Err(Error::Interrupted));
         answer.inspect_err(|error| self.forget_if_fatal(error))
     }
 

@@ -162,13 +162,16 @@ impl Store for SqliteStore {
         replacement: &Replacement,
     ) -> Result<bool, Error> {
         let (key, expected, replacement) = (key.clone(), expected.to_vec(), replacement.clone());
-        self.database
-            .write(move |connection| match current(connection, &key)? {
-                Some(bytes) if bytes == expected => put(connection, &key, &replacement),
-                _ => Ok(false),
-            })
-            .await
-            .map_err(failed("save"))
+        let is_end = matches!(replacement, Replacement::Removed);
+        let change = move |connection: &Connection| match current(connection, &key)? {
+            Some(bytes) if bytes == expected => put(connection, &key, &replacement),
+            _ => Ok(false),
+        };
+        let changed = match is_end {
+            true => self.database.write_urgent(change).await,
+            false => self.database.write(change).await,
+        };
+        changed.map_err(failed("save"))
     }
 
     /// Merges inside the writer's transaction, so that requests for one session never collide.

@@ -73,10 +73,14 @@ impl Engine for Sqlite {
     async fn change(&self, statement: &Statement, values: Values<'_>) -> Result<usize, Failure> {
         let text = statement.text.clone();
         let columns = columns(statement, values);
-        let changed = self.database.write(move |connection| {
+        let change = move |connection: &rusqlite::Connection| {
             connection.prepare_cached(&text)?.execute(params_from_iter(columns()))
-        });
-        match changed.await {
+        };
+        let changed = match statement.is_end() {
+            true => self.database.write_urgent(change).await,
+            false => self.database.write(change).await,
+        };
+        match changed {
             Err(Error::Sqlite { source, .. }) if is_double(&source) => Ok(0),
             changed => Ok(changed?),
         }

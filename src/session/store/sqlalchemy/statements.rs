@@ -135,6 +135,11 @@ impl Statements {
 }
 
 impl Statement {
+    /// Whether it ends a session, and does not sweep.
+    pub fn is_end(&self) -> bool {
+        self.text.starts_with("DELETE ") && !self.names.contains(&Name::Limit)
+    }
+
     /// Puts the dialect's words for what is in braces.
     fn new(dialect: Dialect, template: &str) -> Self {
         let mut statement = Self { text: String::new(), names: Vec::new() };
