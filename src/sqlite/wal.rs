@@ -20,6 +20,20 @@ struct Pair {
 }
 
 impl Wal {
+    /// Before a file is opened for the first time: whether somebody took its log away. SQLite, when
+    /// it closes a file, removes the index of the log before the log.
+    pub(super) fn look(database: &Path) {
+        let log = beside(database, "-wal");
+        if beside(database, "-shm").exists() && !log.exists() {
+            log::warn!(
+                "{} is missing though {} was not closed; the last changes were in it: put it back \
+                 while nothing runs, or restore a backup with `dewar restore`",
+                log.display(),
+                database.display()
+            );
+        }
+    }
+
     /// Before the file under a name is opened: puts away the log of the one that was there before.
     pub(super) fn part(&self, database: &Path, identity: Identity) {
         let mut pair = self.pair();

@@ -1,6 +1,7 @@
 //! A file that is damaged, cut, empty or something else, and logs that do not belong to it.
 
 use std::path::Path;
+use std::process::Command;
 
 use dewar::session::SessionId;
 
@@ -92,12 +93,9 @@ fn a_start_on_a_damaged_file_names_it_and_the_page_or_serves_what_is_right() {
         let mut bad = good.clone();
         bad[place(good.len(), round, flips)] ^= 0x55;
         replace(&site.database(), &bad);
-        let mut command = site.command(&["serve"]);
-        command.env("ROCKET_PORT", "1").env("ROCKET_ADDRESS", "192.0.2.1");
-        let output = output_of(command, b"");
+        let output = output_of(unable_to_listen(&site), b"");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{error}");
-        // Where nothing can listen, what is sound goes as far as that.
         if !error.contains("cannot listen") {
             stopped += 1;
             assert!(error.contains("dewar.db") && error.contains("dewar restore"), "{error}");
@@ -170,7 +168,8 @@ fn missing_stale_and_foreign_side_files_damage_nothing_unseen() {
     // Without the log what was in it alone is gone, and nothing else.
     let (site, cookies) = killed();
     std::fs::remove_file(side(&site, "wal")).unwrap();
-    let _ = std::fs::remove_file(side(&site, "shm"));
+    let said = without_listening(&site);
+    assert!(said.contains("dewar.db-wal is missing"), "{said}");
     let outcome = output_until_ready(&site);
     row.tell(format!(
         "log missing: {} of {} sessions lost that were in it alone, {}",
@@ -207,11 +206,21 @@ fn missing_stale_and_foreign_side_files_damage_nothing_unseen() {
     row.rounds = 5;
 }
 
+/// A server that cannot listen, so that a start on a sound file goes as far as that.
+fn unable_to_listen(site: &Site) -> Command {
+    let mut command = site.command(&["serve"]);
+    command.env("ROCKET_PORT", "1").env("ROCKET_ADDRESS", "192.0.2.1");
+    command
+}
+
+/// What it says.
+fn without_listening(site: &Site) -> String {
+    String::from_utf8_lossy(&output_of(unable_to_listen(site), b"").stderr).into_owned()
+}
+
 /// A server, or `None` when the start is refused with a message that names the file.
 fn output_until_ready(site: &Site) -> Option<Server> {
-    let mut probe = site.command(&["serve"]);
-    probe.env("ROCKET_PORT", "1").env("ROCKET_ADDRESS", "192.0.2.1");
-    let error = String::from_utf8_lossy(&output_of(probe, b"").stderr).into_owned();
+    let error = without_listening(site);
     match error.contains("cannot listen") {
         true => Some(site.serve()),
         false => {
