@@ -4,7 +4,7 @@ use std::fs::{self, DirEntry};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::count;
 use super::directory::{Directory, TEMPORARY};
@@ -15,11 +15,14 @@ use crate::session::clock;
 
 /// How many files are removed before others get the lock.
 const AT_ONCE: usize = 32;
+/// How long a sweep looks at files that have not expired.
+const LOOK_FOR: Duration = Duration::from_millis(500);
 /// After this long nobody is writing to a file in the making.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 impl Directory {
-    /// Removes at most `limit` expired files, going on where the last sweep stopped.
+    /// Removes at most `limit` expired files, going on where the last sweep stopped. One that
+    /// finds few among many files stops after [`LOOK_FOR`].
     pub fn sweep(&self, limit: usize) -> Result<usize, Error> {
         let dir = &self.settings.dir;
         let mut sweeping = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
@@ -28,8 +31,9 @@ impl Directory {
             None => fs::read_dir(dir).map_err(Error::at(dir))?,
         };
         let is_session = session_files();
-        let mut expired = Vec::new();
-        while expired.len() < limit {
+        let (mut expired, mut over) = (Vec::new(), false);
+        let began = Instant::now();
+        while expired.len() < limit && began.elapsed() < LOOK_FOR {
             match entries.next() {
                 Some(Ok(entry)) if is_session(&entry) => {
                     let path = entry.path();
@@ -40,10 +44,13 @@ impl Directory {
                 Some(Ok(entry)) if is_abandoned(&entry) => drop(file::remove(&entry.path())?),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(Error::at(dir)(error)),
-                None => break,
+                None => {
+                    over = true;
+                    break;
+                }
             }
         }
-        if expired.len() == limit {
+        if !over {
             *sweeping = Some(entries);
         }
         let mut removed = 0;
