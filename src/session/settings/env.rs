@@ -110,10 +110,11 @@ pub(crate) fn is_setting(name: &str) -> bool {
 
 /// A variable's value: JSON where it parses, text where not.
 pub(crate) fn parse(key: &str, text: &str) -> Value {
-    // A key of digits alone is a key and no number.
-    match key == "SECRET_KEY" {
-        true => text.into(),
-        false => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
+    match serde_json::from_str(text) {
+        Ok(Value::String(_, text)) => text.into(),
+        // A key of digits alone is a key and no number.
+        Ok(value) if key != "SECRET_KEY" => value,
+        _ => text.into(),
     }
 }
 
@@ -170,6 +171,15 @@ mod tests {
         assert_eq!(dict["SESSION_COOKIE_SECURE"].to_bool(), Some(true));
         assert_eq!(dict["SESSION_ID_LENGTH"].to_u128(), Some(64));
         assert_eq!(dict["GENDER_LABELS"].as_dict().unwrap()["Unknown"].as_str(), Some("male"));
+    }
+
+    #[test]
+    fn a_key_in_quotes_is_what_is_between_them_as_flask_reads_it() {
+        let key = |text| parse("SECRET_KEY", text).into_string();
+        assert_eq!(key(r#""in \"quotes\"""#).as_deref(), Some(r#"in "quotes""#));
+        for as_it_is in ["in \"the middle", "true", "[1]", "{}", "null", "'single'"] {
+            assert_eq!(key(as_it_is).as_deref(), Some(as_it_is));
+        }
     }
 
     #[test]
