@@ -145,6 +145,21 @@ fn a_locked_changed_or_removed_account_is_out_at_the_next_request() {
 }
 
 #[test]
+fn a_page_that_meets_a_new_password_half_set_leaves_the_session_alone() {
+    let site = Site::new("");
+    let server = site.serve();
+    let browser = server.signed_in();
+    let cookie = browser.cookie.borrow().clone().unwrap();
+    let database = rusqlite::Connection::open(site.database()).unwrap();
+    // As long as the account has the new password and the session not yet its number.
+    database.execute("UPDATE accounts SET epoch = epoch + 1", []).unwrap();
+    let answer = browser.get("/brief_introduction");
+    assert_eq!((answer.status, answer.header("Set-Cookie")), (303, None));
+    database.execute("UPDATE accounts SET epoch = epoch - 1", []).unwrap();
+    assert!(Browser::with_cookie(server.port, &cookie).is_signed_in());
+}
+
+#[test]
 fn files_are_cached_by_their_hash_and_touch_no_session() {
     let site = Site::new("");
     let server = site.serve();

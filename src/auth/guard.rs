@@ -151,7 +151,8 @@ async fn user(request: &Request<'_>) -> Result<User, Error> {
     let sign_ins = rocket.state::<SignIns>().ok_or(Error::NotSignedIn)?;
     let sessions = rocket.state::<Sessions>().ok_or(session::Error::NoFairing)?;
     let client = Client::of(request);
-    let found = match sign_in_in(session)? {
+    let named = sign_in_in(session)?;
+    let found = match named.clone() {
         Some(sign_in) => {
             let visitor = sign_ins.visitor(id, epoch, &sign_in).await?;
             visitor.map(|visitor| (sign_in, visitor))
@@ -160,7 +161,14 @@ async fn user(request: &Request<'_>) -> Result<User, Error> {
         None => sign_ins.adopt(id, epoch, &sessions.settings()?, client).await?,
     };
     let Some((made, visitor)) = found else {
-        session.clear();
+        // While this very sign-in sets a new password, its session is a moment behind.
+        let is_behind = match named {
+            Some(sign_in) => sign_ins.list(id).await?.iter().any(|it| it.id == sign_in),
+            None => false,
+        };
+        if !is_behind {
+            session.clear();
+        }
         return Err(Error::NotSignedIn);
     };
     let sign_in = match session.contains_key(SIGN_IN) {
