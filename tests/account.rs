@@ -246,6 +246,22 @@ fn signing_out_ends_a_copy_of_the_cookie_too_and_takes_the_session_off_the_list(
 }
 
 #[test]
+fn signing_out_is_not_pretended_where_a_cookie_holds_the_session() {
+    let site = Site::new(&in_cookies());
+    let server = site.serve();
+    let browser = server.signed_in();
+    let cookie = browser.cookie.borrow().clone().unwrap();
+    let other = rusqlite::Connection::open(site.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let answer = browser.post("/logout", &[]);
+    assert_eq!((answer.status, answer.header("Set-Cookie")), (503, None), "{}", answer.body);
+    other.execute_batch("COMMIT").unwrap();
+    assert!(Browser::with_cookie(server.port, &cookie).is_signed_in(), "it went on, as was told");
+    assert_eq!(browser.post("/logout", &[]).status, 303);
+    assert!(!Browser::with_cookie(server.port, &cookie).is_signed_in());
+}
+
+#[test]
 fn sessions_of_earlier_builds_go_on_and_are_listed_then() {
     let site = Site::new("");
     let server = site.serve();

@@ -130,6 +130,7 @@ pub async fn logout(
     sent: Arrived<Option<Form<TokenAlone<'_>>>>,
     source: Source,
     session: &Session,
+    sessions: &State<Sessions>,
     user: Result<User, GuardError>,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
@@ -137,17 +138,28 @@ pub async fn logout(
     // An account that was locked or removed has had its session emptied on the way here.
     if !session.is_new() && !session.is_empty() {
         form_token::demand(source, session, tokens(&sent), client)?;
-        if let Ok(user) = user {
-            // Where sessions live on the server this one ends all the same.
-            match sign_ins.sign_out(user.id, &user.sign_in, client).await {
-                Ok(()) => log::info!(
-                    event = "sign_out", account = user.id, client = client.shown().as_deref(),
-                    request_id = client.request_id;
-                    "account {} signed out from {client}", user.name
-                ),
-                Err(error) => log::error!(
-                    request_id = client.request_id; "a sign-out is not in the registry: {error}"
-                ),
+        let registered = match user {
+            Ok(user) => {
+                let ended = sign_ins.sign_out(user.id, &user.sign_in, client).await;
+                ended.inspect(|()| {
+                    log::info!(
+                        event = "sign_out", account = user.id, client = client.shown().as_deref(),
+                        request_id = client.request_id;
+                        "account {} signed out from {client}", user.name
+                    );
+                })
+            }
+            Err(GuardError::Database(error)) => Err(error),
+            Err(_) => Ok(()),
+        };
+        if let Err(error) = registered {
+            log::error!(
+                request_id = client.request_id; "a sign-out is not in the registry: {error}"
+            );
+            // Where sessions live on the server this one ends all the same. A copy of a cookie does
+            // not.
+            if !matches!(sessions.store(), Ok(Some(_))) {
+                return Err(Status::ServiceUnavailable);
             }
         }
         session.clear();
