@@ -6,8 +6,9 @@ mod support;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use dewar::session::SessionId;
+use dewar::session::{SessionId, StoreKey};
 use layer::{App, cookie_of};
 use servers::redis;
 use support::{Browser, PASSWORD, Site, USER, has};
@@ -32,7 +33,7 @@ fn moving(path: &Path, from: &Path) -> String {
 struct Both {
     old: App,
     new: App,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Both {
@@ -41,7 +42,7 @@ impl Both {
         let (from, to) = (dir.path().join("old.db"), dir.path().join("new.db"));
         let (old, new) =
             (App::configured(&plain(&from)).await, App::configured(&moving(&to, &from)).await);
-        Self { old, new, _dir: dir }
+        Self { old, new, dir }
     }
 }
 
@@ -79,6 +80,62 @@ async fn a_moved_session_that_is_ended_does_not_come_back() {
         assert_eq!(both.new.get("/get/a", &cookie).await.body, "null", "{end}");
         assert_eq!(both.old.get("/get/a", &cookie).await.body, "null", "{end}");
     }
+}
+
+#[rocket::async_test]
+async fn a_session_that_was_copied_and_not_removed_ends_in_both_places() {
+    let both = Both::new().await;
+    for end in ["/clear", "/remove/a", "/regenerate"] {
+        let cookie = both.old.session_with("a", 1).await;
+        let (store, key) = (both.old.sessions_store(), plain_key(&cookie));
+        let record = store.load(&key).await.unwrap().unwrap();
+        assert_eq!(both.new.get("/get/a", &cookie).await.body, "1");
+        assert!(store.create(&key, &record.bytes, Duration::from_secs(600)).await.unwrap());
+        assert_eq!(both.new.post(end, &cookie).await.status.code, 200);
+        assert_eq!(both.new.get("/get/a", &cookie).await.body, "null", "{end}");
+    }
+}
+
+#[rocket::async_test]
+async fn a_session_ends_here_though_the_old_store_fails() {
+    let both = Both::new().await;
+    let cookie = both.old.session_with("a", 1).await;
+    assert_eq!(both.new.get("/get/a", &cookie).await.body, "1");
+    assert_eq!(both.new.sessions_store().live().await.unwrap(), Some(1));
+    std::fs::remove_file(both.dir.path().join("old.db")).unwrap();
+    rocket::tokio::time::sleep(Duration::from_millis(300)).await;
+    let answer = both.new.post("/clear", &cookie).await;
+    assert_eq!((answer.status.code, answer.set_cookie), (503, None));
+    assert_eq!(both.new.sessions_store().live().await.unwrap(), Some(0));
+}
+
+#[rocket::async_test]
+async fn a_reload_does_not_forget_whose_end_could_not_be_written() {
+    let test = "a_reload_does_not_forget_whose_end_could_not_be_written";
+    if !has(redis::is_here(), "Redis (Debian's redis-server and redis-tools)", test) {
+        return;
+    }
+    let mut store = redis::server();
+    let place =
+        format!("SESSION_TYPE = 'redis'\nSESSION_REDIS = 'redis://127.0.0.1:{}/0'\n", store.port);
+    let app = App::at(&place, "SESSION_STORE_TIMEOUT = 1").await;
+    let cookie = app.session_with("a", 1).await;
+    let clear = app.post("/slow_clear", &cookie);
+    let killed = async {
+        app.sleep(150).await;
+        store.kill();
+    };
+    let (answer, ()) = rocket::tokio::join!(clear, killed);
+    assert_eq!(answer.status.code, 503);
+    app.set("SESSION_STORE_TIMEOUT = 2");
+    store.restart();
+    assert_eq!(app.get("/get/a", &cookie).await.body, "null");
+}
+
+/// The key of a cookie's id in the old place.
+fn plain_key(cookie: &str) -> StoreKey {
+    let id = SessionId::parse(cookie.strip_prefix("session=").unwrap()).unwrap();
+    id.store_key("session:", false)
 }
 
 #[rocket::async_test]

@@ -3,6 +3,7 @@
 mod layer;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use layer::{App, cookie_of};
 use rocket::http::Status;
@@ -195,6 +196,22 @@ async fn a_slow_request_cannot_undo_a_logout() {
     }
 }
 
+#[rocket::async_test]
+async fn a_slow_page_does_not_bring_back_the_id_that_was_replaced_meanwhile() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 1).await;
+    let slow = app.get("/slow_get/a", &cookie).await;
+    assert_eq!(slow.set_cookie.map(|set| cookie_of(&set)).as_ref(), Some(&cookie), "as ever");
+    let slow = app.get("/slow_get/a", &cookie);
+    let replaced = async {
+        app.sleep(100).await;
+        app.post("/regenerate", &cookie).await
+    };
+    let (slow, replaced) = rocket::tokio::join!(slow, replaced);
+    assert!(replaced.set_cookie.is_some());
+    assert_eq!((&*slow.body, slow.set_cookie), ("1", None));
+}
+
 #[rocket::async_test(flavor = "multi_thread")]
 async fn many_clients_on_one_session_lose_no_increment() {
     let app = Arc::new(App::new("").await);
@@ -294,6 +311,47 @@ async fn a_store_that_fails_between_reading_and_saving_gives_503_without_a_cooki
     assert_eq!((read.status, &*read.body, read.set_cookie), (Status::Ok, "1", None));
     app.store.break_down_writes(false);
     assert_eq!(app.get("/get/b", &cookie).await.body, "null");
+}
+
+#[rocket::async_test]
+async fn a_save_that_failed_can_be_tried_again() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 1).await;
+    app.store.break_down_writes(true);
+    let again = app.post("/save_again/b/2", &cookie);
+    let mended = async {
+        app.sleep(100).await;
+        app.store.break_down_writes(false);
+    };
+    let (answer, ()) = rocket::tokio::join!(again, mended);
+    assert_eq!((&*answer.body, answer.set_cookie.is_some()), ("saved", true));
+    assert_eq!(app.get("/get/b", &cookie).await.body, "2");
+}
+
+#[rocket::async_test]
+async fn what_a_handler_does_not_wait_for_is_saved_with_its_answer() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 1).await;
+    app.store.move_away(Duration::from_millis(200));
+    assert_eq!(app.post("/save_in_haste/b/2", &cookie).await.body, "not waited for");
+    assert_eq!(app.get("/get/b", &cookie).await.body, "2");
+}
+
+#[rocket::async_test]
+async fn whether_a_session_is_new_depends_on_the_cookie() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 1).await;
+    for (cookie, new) in [("", "true"), (&cookie, "false")] {
+        let answer = app.get("/is_new", cookie).await;
+        assert_eq!((&*answer.body, answer.vary.as_deref()), (new, Some("Cookie")));
+    }
+}
+
+#[rocket::async_test]
+async fn what_a_session_holds_is_not_shown_when_it_is_printed() {
+    let app = App::new("").await;
+    let cookie = app.session_with("a", 987_654_321).await;
+    assert_eq!(app.get("/debug", &cookie).await.body, "Session { .. }");
 }
 
 #[rocket::async_test]

@@ -14,7 +14,7 @@ use super::data::{Change, is_blank, is_empty};
 use super::error::Error;
 use super::settings::Settings;
 use super::signing::SESSION_SALT;
-use super::store::Store;
+use super::store::ended::Ended;
 use super::value::Map;
 use cookie::Cookie;
 use record::Live;
@@ -33,7 +33,7 @@ pub(super) enum Backend {
 }
 
 /// What is known of a session outside this request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Stored {
     /// Nothing yet.
     New,
@@ -51,17 +51,6 @@ pub(super) enum CookieChange {
     Keep,
     Set(String, Option<SystemTime>),
     Remove,
-}
-
-/// Shows no value.
-impl std::fmt::Debug for CookieChange {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Keep => "Keep",
-            Self::Set(..) => "Set(…)",
-            Self::Remove => "Remove",
-        })
-    }
 }
 
 /// A request's session as it begins.
@@ -104,7 +93,7 @@ impl Backend {
     /// sessions are moved from, where they name one.
     pub(super) fn new(
         settings: Settings,
-        store: Option<Arc<dyn Store>>,
+        store: Option<Arc<Ended>>,
         migrate_from: Option<Self>,
     ) -> Self {
         match store {
@@ -123,7 +112,7 @@ impl Backend {
         }
     }
 
-    pub(super) fn store(&self) -> Option<&Arc<dyn Store>> {
+    pub(super) fn store(&self) -> Option<&Arc<Ended>> {
         match self {
             Self::Cookie(_) => None,
             Self::Server(server) => Some(&server.store),
@@ -138,11 +127,12 @@ impl Backend {
         }
     }
 
-    /// Whether the settings name the same place, with the same time limit, so that it need not be
-    /// opened again.
-    pub(super) fn same_place(&self, settings: &Settings) -> bool {
-        let own = self.settings();
-        own.store == settings.store && own.store_timeout == settings.store_timeout
+    /// This one or the one that it moves sessions from: whichever keeps them where the settings say.
+    pub(super) fn at(&self, settings: &Settings) -> Option<&Self> {
+        match self.settings().store == settings.store {
+            true => Some(self),
+            false => self.migrate_from()?.at(settings),
+        }
     }
 
     /// The session that the request's cookie names or holds, or a new one.

@@ -35,7 +35,7 @@ const STEPS: RangeInclusive<usize> = 16..=256;
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     backend: Arc<RwLock<Option<Arc<Backend>>>>,
-    own_store: Option<Arc<dyn Store>>,
+    own_store: Option<Arc<Ended>>,
     watch: Option<Arc<dyn Watch>>,
 }
 
@@ -61,7 +61,7 @@ impl Sessions {
     /// A fairing with a store of one's own, in place of the one that the settings name. They are
     /// checked all the same, and `SESSION_MIGRATE_FROM` is not used.
     pub fn with_store(store: Arc<dyn Store>) -> Self {
-        Self { own_store: Some(ended(store)), ..Self::default() }
+        Self { own_store: Some(Arc::new(Ended::new(store))), ..Self::default() }
     }
 
     /// The same fairing, which tells `watch` of each operation on the stores that the settings
@@ -93,7 +93,7 @@ impl Sessions {
     /// # Errors
     /// [`Error::NoFairing`] before ignition.
     pub fn store(&self) -> Result<Option<Arc<dyn Store>>, Error> {
-        Ok(self.backend()?.store().cloned())
+        Ok(self.backend()?.store().map(|store| Arc::clone(store) as Arc<dyn Store>))
     }
 
     /// A copy of the settings in force.
@@ -127,8 +127,14 @@ impl Sessions {
         }
         loop {
             rocket::tokio::time::sleep(SWEEP_EVERY).await;
-            let Ok(Some(store)) = self.store() else { continue };
-            apart(sweep_out(store)).await;
+            let Ok(backend) = self.backend() else { continue };
+            let mut next = Some(&*backend);
+            while let Some(backend) = next {
+                if let Some(store) = backend.store() {
+                    apart(sweep_out(Arc::clone(store))).await;
+                }
+                next = backend.migrate_from();
+            }
         }
     }
 }
@@ -143,7 +149,7 @@ async fn apart(sweep: impl Future<Output = ()> + Send + 'static) {
 /// Removes what has expired, in steps so short that nobody notices one, and rests for twice as long
 /// after each: so that it takes no more than a third of what a store can do, however much has
 /// gathered.
-async fn sweep_out(store: Arc<dyn Store>) {
+async fn sweep_out(store: Arc<Ended>) {
     let mut at_once = SWEEP_AT_ONCE;
     loop {
         let began = Instant::now();
@@ -168,26 +174,27 @@ fn next_step(at_once: usize, took: Duration) -> usize {
     }
 }
 
-fn ended(store: Arc<dyn Store>) -> Arc<dyn Store> {
-    Arc::new(Ended::new(store))
-}
-
 /// The settings' backend, and the one that it moves sessions from; on the stores of `current`
-/// where those are the same.
+/// where those are the same, and with what is owed to those that are opened anew.
 fn open(
     mut settings: Settings,
     current: Option<&Backend>,
     watch: Option<&Arc<dyn Watch>>,
 ) -> Result<Backend, Error> {
     let from = settings.migrate_from.take();
-    let from =
-        from.map(|from| open(*from, current.and_then(Backend::migrate_from), watch)).transpose()?;
-    let store = match current {
-        Some(current) if current.same_place(&settings) => current.store().cloned(),
-        _ => store::connect(&settings)?.map(|store| {
-            ended(match watch {
+    let from = from.map(|from| open(*from, current, watch)).transpose()?;
+    let current = current.and_then(|current| current.at(&settings));
+    let same = current.filter(|it| it.settings().store_timeout == settings.store_timeout);
+    let store = match same {
+        Some(same) => same.store().cloned(),
+        None => store::connect(&settings)?.map(|store| {
+            let store = match watch {
                 Some(watch) => Arc::new(Measured::new(store, settings.store.name(), watch.clone())),
                 None => store,
+            };
+            Arc::new(match current.and_then(Backend::store) {
+                Some(former) => former.reopened(store),
+                None => Ended::new(store),
             })
         }),
     };
@@ -234,7 +241,7 @@ impl Fairing for Sessions {
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
         let Some(opened) = Session::opened(request) else { return };
         let committed = match opened {
-            Ok(session) => session.commit().await,
+            Ok(session) => session.commit_at_the_end().await,
             Err(error) => Err(error.clone()),
         };
         match (opened, committed) {

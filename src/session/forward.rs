@@ -67,7 +67,14 @@ pub(crate) async fn end(
         if store.replace(&key, &bytes, &Replacement::Removed).await? {
             return Ok(());
         }
-        let Some(record) = store.load(&key).await? else { return Ok(()) };
+        let record = match store.load(&key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                // It is to be ended at least where it was.
+                return store.delete(&key).await.and(Err(error));
+            }
+        };
         bytes = record.bytes;
         match format.decode(&bytes).ok().as_ref().and_then(target) {
             Some(Target::Key(to)) => {

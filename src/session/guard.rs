@@ -1,5 +1,6 @@
 //! What handlers hold.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocket::request::{FromRequest, Outcome};
@@ -38,7 +39,6 @@ use super::value::Map;
 ///
 /// The guard fails with 503 when the store cannot be read. Do not take `Option<&Session>`: it
 /// would make an outage look like a visitor without a session.
-#[derive(Debug)]
 pub struct Session {
     pub(super) backend: Arc<Backend>,
     request_id: Option<Arc<str>>,
@@ -46,7 +46,6 @@ pub struct Session {
     committing: AsyncMutex<()>,
 }
 
-#[derive(Debug)]
 pub(super) struct State {
     stored: Stored,
     pub(super) values: Arc<Map>,
@@ -160,54 +159,51 @@ impl Session {
     /// [`Error::Store`] when the store cannot be written, [`Error::Ended`] when the session was
     /// ended meanwhile. The response will then set no session cookie.
     pub async fn save(&self) -> Result<(), Error> {
-        self.commit().await.inspect_err(|_| self.state().save_failed = true)
+        let saved = self.commit().await;
+        self.state().save_failed = saved.is_err();
+        saved
+    }
+
+    /// Commits what is still pending at the end of the request. Whose handler was told of a failure
+    /// has answered for it.
+    pub(super) async fn commit_at_the_end(&self) -> Result<(), Error> {
+        let failed = self.state().save_failed;
+        match failed {
+            true => Ok(()),
+            false => self.commit().await,
+        }
     }
 
     /// Commits what is pending. A request commits one at a time.
-    pub(super) async fn commit(&self) -> Result<(), Error> {
+    async fn commit(&self) -> Result<(), Error> {
         let _alone = self.committing.lock().await;
-        let (plan, taken, saved) = {
+        let (plan, pending) = {
             let mut state = self.state();
-            if state.save_failed {
-                return Ok(());
-            }
             // Taken out, so that what comes in meanwhile is told apart and is for the next commit.
-            let taken = std::mem::take(&mut state.changes);
+            let changes = std::mem::take(&mut state.changes);
             let saved = std::mem::replace(&mut state.saved, true);
+            let regenerate = std::mem::take(&mut state.regenerate);
             let plan = Plan {
                 stored: state.stored.clone(),
                 values: Arc::clone(&state.values),
-                changes: taken.clone(),
+                changes: changes.clone(),
                 modified: state.modified && !saved,
-                regenerate: std::mem::take(&mut state.regenerate),
+                regenerate,
                 request_id: self.request_id.clone(),
             };
-            (plan, taken, saved)
+            (plan, Pending { session: self, changes, saved, regenerate })
         };
-        let regenerate = plan.regenerate;
-        let result = self.backend.commit(plan).await;
+        let settled = self.backend.commit(plan).await?;
+        pending.settle();
         let mut state = self.state();
-        match result {
-            Ok(settled) => {
-                state.stored = settled.stored;
-                if state.changes.is_empty() {
-                    state.values = settled.values;
-                }
-                if !matches!(settled.cookie, CookieChange::Keep) {
-                    state.cookie = settled.cookie;
-                }
-                Ok(())
-            }
-            Err(error) => {
-                // Unless all of it was cleared meanwhile, it is still to be done.
-                if !state.changes.iter().any(|change| matches!(change, Change::Clear { .. })) {
-                    state.changes.splice(0..0, taken);
-                }
-                state.saved &= saved;
-                state.regenerate |= regenerate;
-                Err(error)
-            }
+        state.stored = settled.stored;
+        if state.changes.is_empty() {
+            state.values = settled.values;
         }
+        if !matches!(settled.cookie, CookieChange::Keep) {
+            state.cookie = settled.cookie;
+        }
+        Ok(())
     }
 
     /// The `Set-Cookie` header's value, if the response needs one.
@@ -220,6 +216,41 @@ impl Session {
             CookieChange::Set(value, expires) => Some(cookie.set(value, *expires)),
             CookieChange::Remove => Some(cookie.remove()),
         }
+    }
+}
+
+/// What a commit is about to do. Where it fails, or its handler stops waiting for it, it is still to
+/// be done.
+struct Pending<'s> {
+    session: &'s Session,
+    changes: Vec<Change>,
+    saved: bool,
+    regenerate: bool,
+}
+
+impl Pending<'_> {
+    fn settle(mut self) {
+        self.changes.clear();
+        (self.saved, self.regenerate) = (true, false);
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let mut state = self.session.state();
+        // Unless all of it was cleared meanwhile.
+        if !state.changes.iter().any(|change| matches!(change, Change::Clear { .. })) {
+            state.changes.splice(0..0, self.changes.drain(..));
+        }
+        state.saved &= self.saved;
+        state.regenerate |= self.regenerate;
+    }
+}
+
+/// Shows nothing of what it holds.
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").finish_non_exhaustive()
     }
 }
 

@@ -148,7 +148,7 @@ impl Session {
 
     /// Whether the visitor came without a live session.
     pub fn is_new(&self) -> bool {
-        self.state().new
+        self.look().new
     }
 
     /// Whether something has looked into the session, so that the response varies by cookie.

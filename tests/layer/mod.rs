@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dewar::session::store::{Cursor, Merge, Page, Record, Replacement, SqliteStore, Store};
@@ -191,11 +191,13 @@ pub fn routes() -> Vec<Route> {
     routes![
         clear,
         clear_and_set,
+        debug,
         fail,
         flash,
         flashes,
         get_key,
         increment,
+        is_new,
         mark,
         mutate,
         noise,
@@ -204,11 +206,14 @@ pub fn routes() -> Vec<Route> {
         regenerate,
         remove,
         save,
+        save_again,
         save_and_clear,
+        save_in_haste,
         set,
         slow,
         slow_clear,
         slow_flashes,
+        slow_get,
         slow_regenerate,
         vary
     ]
@@ -262,6 +267,13 @@ async fn slow_flashes(session: &Session) -> String {
     shown
 }
 
+#[get("/slow_get/<key>")]
+async fn slow_get(session: &Session, key: &str) -> Result<String, Error> {
+    let value = get_key(session, key);
+    rocket::tokio::time::sleep(Duration::from_millis(400)).await;
+    value
+}
+
 #[post("/slow_regenerate/<key>/<value>")]
 async fn slow_regenerate(session: &Session, key: &str, value: i64) -> Result<(), Error> {
     rocket::tokio::time::sleep(Duration::from_millis(400)).await;
@@ -273,6 +285,35 @@ async fn slow_regenerate(session: &Session, key: &str, value: i64) -> Result<(),
 async fn save(session: &Session, key: &str, value: i64) -> &'static str {
     session.insert(key, &value).unwrap();
     if session.save().await.is_ok() { "saved" } else { "not saved" }
+}
+
+/// Tries again a moment after it has failed.
+#[post("/save_again/<key>/<value>")]
+async fn save_again(session: &Session, key: &str, value: i64) -> &'static str {
+    session.insert(key, &value).unwrap();
+    if session.save().await.is_ok() {
+        return "saved at once";
+    }
+    rocket::tokio::time::sleep(Duration::from_millis(400)).await;
+    if session.save().await.is_ok() { "saved" } else { "not saved" }
+}
+
+/// Does not wait until it is saved.
+#[post("/save_in_haste/<key>/<value>")]
+async fn save_in_haste(session: &Session, key: &str, value: i64) -> &'static str {
+    session.insert(key, &value).unwrap();
+    let saved = rocket::tokio::time::timeout(Duration::from_millis(50), session.save());
+    if saved.await.is_ok() { "saved" } else { "not waited for" }
+}
+
+#[get("/is_new")]
+fn is_new(session: &Session) -> String {
+    session.is_new().to_string()
+}
+
+#[get("/debug")]
+fn debug(session: &Session) -> String {
+    format!("{session:?}")
 }
 
 #[post("/save_and_clear")]
@@ -369,12 +410,15 @@ pub struct Fragile {
     reads_fail: AtomicBool,
     writes_fail: AtomicBool,
     taken: AtomicUsize,
+    /// How long an update takes to reach the store, in milliseconds.
+    distance: AtomicU64,
 }
 
 impl Fragile {
     fn open(path: PathBuf) -> Self {
         let inner = SqliteStore::open(&path).unwrap();
-        Self { inner, reads_fail: false.into(), writes_fail: false.into(), taken: 0.into() }
+        let (reads_fail, writes_fail) = (false.into(), false.into());
+        Self { inner, reads_fail, writes_fail, taken: 0.into(), distance: 0.into() }
     }
 
     pub fn break_down(&self, down: bool) {
@@ -385,6 +429,10 @@ impl Fragile {
     /// Has the next `creations` find their keys taken, as a generator that repeats itself would.
     pub fn repeat_ids(&self, creations: usize) {
         self.taken.store(creations, Ordering::SeqCst);
+    }
+
+    pub fn move_away(&self, distance: Duration) {
+        self.distance.store(distance.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 
     pub fn break_down_writes(&self, down: bool) {
@@ -430,6 +478,8 @@ impl Store for Fragile {
 
     async fn update(&self, key: &StoreKey, expected: &[u8], merge: Merge) -> Result<bool, Error> {
         self.check(&self.writes_fail)?;
+        let distance = Duration::from_millis(self.distance.load(Ordering::SeqCst));
+        rocket::tokio::time::sleep(distance).await;
         self.inner.update(key, expected, merge).await
     }
 

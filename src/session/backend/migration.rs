@@ -9,7 +9,7 @@ use crate::session::codec::EncodeError;
 use crate::session::copy::translated;
 use crate::session::data::ROTATED;
 use crate::session::error::Error;
-use crate::session::store::Replacement;
+use crate::session::store::{Replacement, Store};
 use crate::session::token::SessionId;
 use crate::session::value::{Map, Value};
 

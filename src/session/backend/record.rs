@@ -1,7 +1,7 @@
 //! Changes to the record of a live session, whatever others do to it at the same time.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::server::Server;
 use crate::session::clock;
@@ -9,12 +9,12 @@ use crate::session::data::{Change, ROTATED, is_empty, replay};
 use crate::session::error::Error;
 use crate::session::forward::{self, Target};
 use crate::session::settings::Settings;
-use crate::session::store::{Forward, Merge, Replacement};
+use crate::session::store::{Forward, Merge, Replacement, Store};
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
 
 /// A record in the store, as it was read or written last.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Live {
     /// The id in the request's cookie, or the one that the session has got since.
     pub id: SessionId,
@@ -23,6 +23,8 @@ pub struct Live {
     pub expires_in: Option<Duration>,
     /// Whether `id` is one that the session had before, and led to `key`.
     pub former: bool,
+    /// When it was read or written last.
+    pub seen: Instant,
 }
 
 /// What is to be done with a record.
@@ -68,6 +70,17 @@ impl Server {
     /// Does `write` to the record, wherever the session has moved meanwhile. Answers what the record
     /// holds now, or `None` when there is none.
     pub async fn update(&self, live: &Live, write: Write) -> Result<Option<(Live, Map)>, Error> {
+        if !matches!(write.fresh, Fresh::No) {
+            self.forget(&live.id).await?;
+        }
+        let written = self.write(live, write).await?;
+        if written.as_ref().is_some_and(|(_, values)| is_empty(values)) {
+            self.forget(&live.id).await?;
+        }
+        Ok(written)
+    }
+
+    async fn write(&self, live: &Live, write: Write) -> Result<Option<(Live, Map)>, Error> {
         let mut live = live.clone();
         for _ in 0..=forward::AT_MOST {
             let merged = Arc::new(Mutex::new(Merged::Nothing));
@@ -157,11 +170,12 @@ impl Server {
 
     /// Ends the session for good, by whichever of its ids the request came.
     pub async fn end(&self, live: &Live) -> Result<(), Error> {
-        self.forget(&live.id).await?;
-        match self.settings.rotate_after.is_some() || live.former {
+        let ended = match self.settings.rotate_after.is_some() || live.former {
             true => forward::end(&*self.store, self.settings.format, &live.key, &live.bytes).await,
             false => self.store.delete(&live.key).await,
-        }
+        };
+        // Whether or not the one store failed, the other is asked too.
+        self.forget(&live.id).await.and(ended)
     }
 
     /// Does to a record that stays as it is what is due: a new time to live, a missing stamp, a new

@@ -1,6 +1,7 @@
 //! Sessions in a store: the cookie holds an id.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rocket::http::HeaderMap;
 
@@ -15,14 +16,18 @@ use crate::session::forward::{self, Target};
 use crate::session::settings::Settings;
 use crate::session::signing::{ID_SALT, Rejected, Signer};
 use crate::session::store::Store;
+use crate::session::store::ended::Ended;
 use crate::session::token::{SessionId, StoreKey};
 use crate::session::value::{Map, Value};
+
+/// A request that takes longer than this looks again before it sends its cookie once more.
+const SLOW: Duration = Duration::from_millis(50);
 
 /// A store and the settings for it.
 #[derive(Debug)]
 pub struct Server {
     pub settings: Arc<Settings>,
-    pub store: Arc<dyn Store>,
+    pub store: Arc<Ended>,
     /// Where sessions are that the store does not know yet.
     pub migrate_from: Option<Box<Backend>>,
     /// Where the cookie's id is signed.
@@ -31,11 +36,7 @@ pub struct Server {
 
 impl Server {
     /// The settings' backend on `store`.
-    pub fn new(
-        settings: Settings,
-        store: Arc<dyn Store>,
-        migrate_from: Option<Box<Backend>>,
-    ) -> Self {
+    pub fn new(settings: Settings, store: Arc<Ended>, migrate_from: Option<Box<Backend>>) -> Self {
         let signer = settings.use_signer.then(|| settings.signer(ID_SALT));
         Self { settings: Arc::new(settings), store, migrate_from, signer }
     }
@@ -99,8 +100,9 @@ impl Server {
         match self.settings.format.decode(&record.bytes) {
             Ok(values) if self.settings.is_over(&values, clock::since_epoch()) => {}
             Ok(values) => {
-                let (bytes, expires_in) = (record.bytes, record.expires_in);
-                return Ok(Some((Live { id: id.clone(), key, bytes, expires_in, former }, values)));
+                let (bytes, expires_in, seen) = (record.bytes, record.expires_in, Instant::now());
+                let live = Live { id: id.clone(), key, bytes, expires_in, former, seen };
+                return Ok(Some((live, values)));
             }
             Err(DecodeError::Null) => {}
             Err(error) => {
@@ -197,9 +199,6 @@ impl Server {
                 {
                     return self.refresh(plan, modified).await;
                 }
-                if plan.regenerate {
-                    self.forget(&live.id).await?;
-                }
                 let (changes, request_id) = (plan.changes.into(), plan.request_id);
                 let write = Write { changes, modified, fresh, request_id };
                 match self.update(live, write).await? {
@@ -215,6 +214,13 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Whether the session is still under the id that the request came with. One that has got
+    /// another meanwhile would be lost to a browser that is sent the old one once more.
+    async fn is_still_at(&self, live: &Live) -> bool {
+        let now = self.load_at(&live.id, live.key.clone(), live.former, None).await;
+        now.is_ok_and(|now| now.is_some_and(|(_, values)| !forward::is_forward(&values)))
     }
 
     async fn holds(&self, live: &Live) -> Result<bool, Error> {
@@ -238,7 +244,8 @@ impl Server {
             let id = SessionId::generate(self.settings.id_length)?;
             let key = self.key(&id);
             if self.store.create(&key, &bytes, ttl).await? {
-                let live = Live { id, key, bytes, expires_in: Some(ttl), former: false };
+                let (expires_in, seen) = (Some(ttl), Instant::now());
+                let live = Live { id, key, bytes, expires_in, former: false, seen };
                 let cookie = self.cookie(&live, &live.id, &values, modified);
                 return Ok(Settled { stored: Stored::Live(live), values: values.into(), cookie });
             }
@@ -259,6 +266,12 @@ impl Server {
             Ok(Kept::For(left)) => {
                 live.expires_in = left;
                 cookie = self.cookie(live, &live.id, &values, modified);
+                if live.seen.elapsed() >= SLOW
+                    && matches!(cookie, CookieChange::Set(..))
+                    && !self.is_still_at(live).await
+                {
+                    cookie = CookieChange::Keep;
+                }
             }
             Ok(Kept::Changed(now, values)) => {
                 let cookie = self.cookie(&now, &live.id, &values, modified);

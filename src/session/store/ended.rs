@@ -1,6 +1,7 @@
 //! A sign-out that could not be written is remembered, so that it is never undone.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,13 +17,18 @@ const MOST: usize = 100_000;
 #[derive(Debug)]
 pub struct Ended {
     store: Arc<dyn Store>,
-    owed: Mutex<HashSet<StoreKey>>,
+    owed: Arc<Mutex<HashSet<StoreKey>>>,
 }
 
 impl Ended {
     /// `store`, with a memory for ends.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, owed: Mutex::default() }
+        Self { store, owed: Arc::default() }
+    }
+
+    /// `store`, which is where `self` is, but opened anew: what is owed is owed to it.
+    pub fn reopened(&self, store: Arc<dyn Store>) -> Self {
+        Self { store, owed: Arc::clone(&self.owed) }
     }
 
     fn owed(&self) -> MutexGuard<'_, HashSet<StoreKey>> {
@@ -77,7 +83,18 @@ impl Store for Ended {
 
     async fn update(&self, key: &StoreKey, expected: &[u8], merge: Merge) -> Result<bool, Error> {
         self.settle(key).await?;
-        self.store.update(key, expected, merge).await
+        let ends = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&ends);
+        let merge: Merge = Arc::new(move |current| {
+            let replacement = merge(current);
+            seen.store(matches!(replacement, Ok(Replacement::Removed)), Ordering::Relaxed);
+            replacement
+        });
+        let result = self.store.update(key, expected, merge).await;
+        if result.is_err() && ends.load(Ordering::Relaxed) {
+            self.owe(key);
+        }
+        result
     }
 
     async fn touch(&self, key: &StoreKey, ttl: Duration) -> Result<bool, Error> {
