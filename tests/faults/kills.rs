@@ -1,11 +1,13 @@
 //! The process is killed: what it has acknowledged stays.
 
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
+use crate::harness::group::Group;
 use crate::harness::load::Load;
 use crate::harness::row::Row;
-use crate::harness::{assert_sound, cookie_of, full, memory, run, site, times};
+use crate::harness::{assert_sound, cookie_of, full, kernel_has, memory, run, site, times};
 use crate::servers::free_port;
 use crate::support::{Browser, Server, Site, has, wait_for};
 
@@ -134,4 +136,40 @@ fn out_of_memory_loses_nothing_that_was_acknowledged() {
     }
     assert_sound(&site.database());
     row.tell(format!("it answered 503, or ended by itself ({died} times), until it was killed"));
+}
+
+#[test]
+fn killed_for_its_memory_it_loses_nothing_that_was_acknowledged() {
+    const MIB: u64 = 1024 * 1024;
+    let test = "killed_for_its_memory_it_loses_nothing_that_was_acknowledged";
+    let group = Group::new();
+    if !kernel_has(group.is_some(), "control group for memory", test) {
+        return;
+    }
+    let group = group.unwrap();
+    let mut row = Row::new(48, "out of memory in a control group of less and less");
+    let site = site("");
+    let mut least = u64::MAX;
+    for _ in 0..times(2, 20) {
+        let mut limit = 256 * MIB;
+        assert!(group.allow(limit));
+        let mut server = Server::start(group.command(&site.command(&["serve"])));
+        let load = Load::on(server.port).under_way();
+        let status = wait_for("the kernel to kill it", || {
+            if group.allow(limit - MIB) {
+                limit -= MIB;
+            }
+            server.child.try_wait().unwrap()
+        });
+        assert_eq!(status.signal(), Some(9), "{status}: {}", server.log());
+        least = least.min(limit / MIB);
+        let ledger = load.stop();
+        let server = site.serve();
+        let found = ledger.replay(server.port);
+        row.rounds += 1;
+        row.acknowledged += ledger.acknowledged();
+        row.holds(found.lost, found.revived);
+    }
+    assert_sound(&site.database());
+    row.tell(format!("killed each time, with {least} MiB at the least"));
 }

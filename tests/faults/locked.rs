@@ -38,16 +38,18 @@ fn a_lock_is_waited_for_and_then_503_while_reading_goes_on() {
             assert!(back < Duration::from_secs(1) + LEEWAY, "right after {back:?}");
             let ledger = load.stop();
             let refused = ledger.count(503);
-            assert!(ledger.slowest < LIMIT + LEEWAY, "an answer after {:?}", ledger.slowest);
+            assert!(ledger.slowest() < LIMIT + LEEWAY, "an answer after {:?}", ledger.slowest());
             match held < Duration::from_secs(5) {
                 true => assert_eq!(refused, 0, "{kind} for {held:?}"),
                 false => assert!(refused > 0, "{kind} for {held:?}"),
             }
             let found = ledger.replay(server.port);
             row.tell(format!(
-                "{kind} {} s: {refused} refused, slowest answer {:.1?}, right after {back:.1?}",
+                "{kind} {} s: {refused} refused, slowest answer {:.1?}, p99 {:.1?}, right after \
+                 {back:.1?}",
                 held.as_secs(),
-                ledger.slowest
+                ledger.slowest(),
+                ledger.p99()
             ));
             row.rounds += 1;
             row.acknowledged += ledger.acknowledged();

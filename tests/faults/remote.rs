@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::harness::load::{Load, name};
 use crate::harness::proxy::{Proxy, Way};
 use crate::harness::row::Row;
-use crate::harness::{cookie_of, sign_in, site, times};
+use crate::harness::{cookie_of, kernel_has, memory, run, sign_in, site, times};
 use crate::servers::{Service, find, redis};
 use crate::support::{Browser, PASSWORD, Server, Site, has, wait_for};
 
@@ -268,7 +268,80 @@ fn a_slow_store_makes_pages_slow_and_nothing_else() {
     let found = ledger.replay(server.port);
     row.rounds = 1;
     row.acknowledged = ledger.acknowledged();
-    row.tell(format!("slowest answer {:.1?}, {} refused", ledger.slowest, ledger.count(503)));
+    row.tell(format!(
+        "p99 {:.1?}, slowest answer {:.1?}, {} refused",
+        ledger.p99(),
+        ledger.slowest(),
+        ledger.count(503)
+    ));
+    row.holds(found.lost, found.revived);
+}
+
+/// Loses one packet in twenty to and from a port of this machine until it is dropped.
+struct Loss(String);
+
+impl Loss {
+    fn is_possible() -> bool {
+        Self::try_on(1).is_some()
+    }
+
+    fn on(port: u16) -> Self {
+        Self::try_on(port).unwrap()
+    }
+
+    fn try_on(port: u16) -> Option<Self> {
+        let table = format!("dewar_faults_{port}");
+        let rules = format!(
+            "table inet {table} {{ chain lossy {{ type filter hook input priority 0; \
+             tcp dport {port} numgen random mod 100 < 5 drop; \
+             tcp sport {port} numgen random mod 100 < 5 drop; }}; }}"
+        );
+        run("nft", &[&rules]).then(|| Self(table))
+    }
+}
+
+impl Drop for Loss {
+    fn drop(&mut self) {
+        run("nft", &["delete", "table", "inet", &self.0]);
+    }
+}
+
+#[test]
+fn lost_packets_make_pages_slow_and_nothing_else() {
+    let test = "lost_packets_make_pages_slow_and_nothing_else";
+    if !has(find("nft").is_some(), "nft (Debian's nftables)", test)
+        || !kernel_has(Loss::is_possible(), "way to lose packets, or root is needed", test)
+        || !is_here(test)
+    {
+        return;
+    }
+    let mut row = Row::new(25, "store 200 ms away, 5 % of the packets lost");
+    let store = redis::server();
+    let proxy = Proxy::to(store.port);
+    let site = site_on(proxy.port);
+    let server = site.serve();
+    server.signed_in();
+    proxy.set(Way::Slow(Duration::from_millis(200)));
+    let loss = Loss::on(proxy.port);
+    let load = Load::on(server.port).under_way();
+    let before = memory(server.child.id(), "VmRSS:");
+    std::thread::sleep(Duration::from_secs(times(4, 60) as u64));
+    let after = memory(server.child.id(), "VmRSS:");
+    let ledger = load.stop();
+    drop(loss);
+    proxy.set(Way::Open);
+    comes_back(&server);
+    let found = ledger.replay(server.port);
+    row.rounds = 1;
+    row.acknowledged = ledger.acknowledged();
+    row.tell(format!(
+        "p99 {:.1?}, slowest answer {:.1?}, {} refused of {}; memory {} KiB more",
+        ledger.p99(),
+        ledger.slowest(),
+        ledger.count(503),
+        ledger.answers.values().sum::<usize>(),
+        after.saturating_sub(before)
+    ));
     row.holds(found.lost, found.revived);
 }
 
@@ -324,6 +397,40 @@ fn an_emptied_store_signs_everybody_out_and_fails_nobody() {
         row.rounds += 1;
     }
     row.tell("0 answers of 5xx");
+}
+
+#[test]
+fn an_older_copy_of_the_store_signs_nobody_in_again() {
+    let test = "an_older_copy_of_the_store_signs_nobody_in_again";
+    if !is_here(test) {
+        return;
+    }
+    let mut row = Row::new(29, "older dump of a store restored");
+    let mut store = Service::start("redis-server", |dir, port| {
+        let mut command = std::process::Command::new(find("redis-server").unwrap());
+        command.current_dir(dir).args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+        command.args(["--save", ""]);
+        command
+    });
+    let site = site_on(store.port);
+    let server = site.serve();
+    for _ in 0..times(1, 10) {
+        let visitors: Vec<_> = (0..2).map(|_| server.signed_in()).collect();
+        let cookies: Vec<_> = visitors.iter().map(cookie_of).collect();
+        redis::ask(store.port, &["SAVE"]);
+        assert_eq!(visitors[0].post("/logout", &[]).status, 303);
+        store.kill();
+        store.restart();
+        comes_back(&server);
+        let alive = |cookie: &String| Browser::with_cookie(server.port, cookie).is_signed_in();
+        // The session is back; the registry of sign-ins, which is elsewhere, knows better.
+        assert!(!alive(&cookies[0]), "who had signed out stays signed out");
+        assert!(alive(&cookies[1]), "who had not signed out is still signed in");
+        site.run(&["sessions", "revoke", "--all"]);
+        assert!(!cookies.iter().any(alive), "all are ended");
+        row.rounds += 1;
+    }
+    row.tell("who had signed out is not let in all the same, as the registry says");
 }
 
 #[test]

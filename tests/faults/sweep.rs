@@ -75,7 +75,7 @@ async fn expired_sessions_are_swept_in_small_parts_under_load() {
         spent.len(),
         spent[spent.len() / 2],
         spent[spent.len() * 99 / 100],
-        ledger.slowest
+        ledger.slowest()
     ));
     row.holds(found.lost, found.revived);
     drop((server, store));

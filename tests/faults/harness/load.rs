@@ -36,7 +36,8 @@ pub struct Ledger {
     pub broken: BTreeMap<String, usize>,
     /// What must never be, in words.
     pub wrong: Vec<String>,
-    pub slowest: Duration,
+    /// How long each answer took.
+    spent: Vec<Duration>,
     frozen: bool,
 }
 
@@ -59,6 +60,17 @@ impl Ledger {
 
     pub fn count(&self, status: u16) -> usize {
         self.answers.get(&status).copied().unwrap_or(0)
+    }
+
+    pub fn slowest(&self) -> Duration {
+        self.spent.iter().max().copied().unwrap_or_default()
+    }
+
+    /// What 99 of 100 answers took at most.
+    pub fn p99(&self) -> Duration {
+        let mut spent = self.spent.clone();
+        spent.sort();
+        spent.get(spent.len() * 99 / 100).copied().unwrap_or_default()
     }
 
     /// The cookies of acknowledged sessions, and of those whose end was.
@@ -264,7 +276,7 @@ impl Client {
         let mut ledger = self.ledger.lock().unwrap();
         match answer {
             Ok(answer) => {
-                ledger.slowest = ledger.slowest.max(began.elapsed());
+                ledger.spent.push(began.elapsed());
                 *ledger.answers.entry(answer.status).or_default() += 1;
                 Some(answer)
             }

@@ -1,11 +1,13 @@
 //! What the tests of faults share.
 
+pub mod group;
 pub mod load;
 pub mod mount;
 pub mod proxy;
 pub mod row;
 pub mod strace;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,6 +21,14 @@ pub fn full() -> bool {
 /// How often: `short` by default, `long` in full.
 pub fn times(short: usize, long: usize) -> usize {
     if full() { long } else { short }
+}
+
+/// Whether the kernel can do what a test needs and no package brings, or it is skipped aloud.
+pub fn kernel_has(able: bool, what: &str, test: &str) -> bool {
+    if !able {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: this kernel has no {what}");
+    }
+    able
 }
 
 pub fn run(program: &str, arguments: &[&str]) -> bool {
