@@ -42,6 +42,9 @@ def finished(running):
         raise SystemExit(problem)
     report = json.loads(output)
     requests = max(report["requests"], 1)
+    # The processes that are counted have answered, and no others that listen where they should.
+    if report["requests"] and not report["cpu_us"][0]:
+        raise SystemExit(f"{report['requests']} answers came from another server than the measured")
     report["cpu"] = report["cpu_us"][0] / requests
     report["redis_cpu"] = report["cpu_us"][1] / requests if len(report["cpu_us"]) > 1 else None
     report["throughput"] = report["requests"] / report["seconds"]
