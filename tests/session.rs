@@ -508,6 +508,8 @@ async fn a_change_inside_a_value_is_saved_along_with_a_refresh_and_not_alone() {
     app.post("/mutate/a", &cookie).await;
     assert_eq!(app.get("/get/a", &cookie).await.body, "2");
     assert_eq!(app.post("/mutate/b", "").await.set_cookie, None);
+    app.post("/mutate_save_and_mark/a", &cookie).await;
+    assert_eq!(app.get("/get/a", &cookie).await.body, "3", "it was left until then");
 }
 
 #[rocket::async_test]

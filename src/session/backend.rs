@@ -127,9 +127,13 @@ impl Backend {
         }
     }
 
-    /// This one or the one that it moves sessions from: whichever keeps them where the settings say.
+    /// This one or the one that it moves sessions from: whichever keeps them where the settings say,
+    /// under the same keys.
     pub(super) fn at(&self, settings: &Settings) -> Option<&Self> {
-        match self.settings().store == settings.store {
+        let own = self.settings();
+        let is_same = own.store == settings.store
+            && (&own.key_prefix, own.hash_ids) == (&settings.key_prefix, settings.hash_ids);
+        match is_same {
             true => Some(self),
             false => self.migrate_from()?.at(settings),
         }

@@ -193,8 +193,14 @@ impl Session {
             };
             (plan, Pending { session: self, changes, saved, regenerate })
         };
+        // A change inside a value, which is saved along with something else alone.
+        let is_left =
+            !plan.modified && !plan.regenerate && !self.backend.settings().refresh_each_request;
         let settled = self.backend.commit(plan).await?;
-        pending.settle();
+        match is_left {
+            true => drop(pending),
+            false => pending.settle(),
+        }
         let mut state = self.state();
         state.stored = settled.stored;
         if state.changes.is_empty() {

@@ -200,6 +200,7 @@ pub fn routes() -> Vec<Route> {
         is_new,
         mark,
         mutate,
+        mutate_save_and_mark,
         noise,
         permanent,
         plain,
@@ -327,6 +328,14 @@ async fn save_and_clear(session: &Session) {
 #[post("/increment/<key>")]
 fn increment(session: &Session, key: &str) -> Result<(), Error> {
     session.modify(key, |count: &mut i64| *count += 1)
+}
+
+#[post("/mutate_save_and_mark/<key>")]
+async fn mutate_save_and_mark(session: &Session, key: &str) -> Result<(), Error> {
+    mutate(session, key)?;
+    session.save().await?;
+    session.set_modified(true);
+    Ok(())
 }
 
 #[post("/mutate/<key>")]
