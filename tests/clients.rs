@@ -70,11 +70,10 @@ fn wait_until_closed(mut client: TcpStream, trickle: &str, what: &str) {
     panic!("{what}: still open");
 }
 
-/// The answer to a form of so many bytes, which are sent in pieces and to their end, as proxies do,
+/// The answer to a body of so many bytes, which are sent in pieces and to their end, as proxies do,
 /// before anything is read.
-fn answer_after_sending(server: &Server, length: usize) -> String {
-    let head =
-        format!("POST /login HTTP/1.1\r\nHost: x\r\n{FORM}\r\nContent-Length: {length}\r\n\r\n");
+fn answer_after_sending(server: &Server, to: &str, kind: &str, length: usize) -> String {
+    let head = format!("{to} HTTP/1.1\r\nHost: x\r\n{kind}\r\nContent-Length: {length}\r\n\r\n");
     let mut client = sent(server, &head);
     for _ in 0..length / 10_000 {
         client.write_all(&[b'a'; 10_000]).unwrap();
@@ -87,8 +86,24 @@ fn answer_after_sending(server: &Server, length: usize) -> String {
 fn who_is_still_sending_what_is_refused_gets_the_answer() {
     let server = Site::empty("").serve();
     for length in [200_000, 1_000_000] {
-        let answer = answer_after_sending(&server, length);
+        let answer = answer_after_sending(&server, "POST /login", FORM, length);
         assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+    }
+}
+
+#[test]
+fn who_is_still_sending_what_nobody_reads_gets_the_answer() {
+    let server = Site::empty("").serve();
+    for (to, kind, status) in [
+        ("POST /nowhere", FORM, 404),
+        ("PUT /static/style.css", FORM, 405),
+        ("POST /brief_introduction", FORM, 405),
+        ("POST /login", "Content-Type: text/plain", 415),
+        ("POST /logout", "Content-Type: text/plain", 303),
+        ("GET /login", "Content-Type: text/plain", 413),
+    ] {
+        let answer = answer_after_sending(&server, to, kind, 100_000);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{to}: {answer}");
     }
 }
 

@@ -160,6 +160,19 @@ fn a_page_that_meets_a_new_password_half_set_leaves_the_session_alone() {
 }
 
 #[test]
+fn where_a_visitor_wanted_to_is_forgotten_when_it_is_long() {
+    let site = Site::new("");
+    let server = site.serve();
+    let long = format!("/brief_introduction?q={}", "a".repeat(3500));
+    assert_eq!(server.browser().get(&long).location(), "/login");
+    let page = server.browser().get(&format!("/login?next={long}"));
+    assert!(page.status == 200 && page.body.len() < 8000, "{} bytes", page.body.len());
+    let form = [("username", USER), ("password", PASSWORD), ("next", &*long)];
+    let answer = server.browser().post("/login", &form);
+    assert_eq!(answer.location(), "/brief_introduction");
+}
+
+#[test]
 fn files_are_cached_by_their_hash_and_touch_no_session() {
     let site = Site::new("");
     let server = site.serve();

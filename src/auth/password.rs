@@ -14,8 +14,9 @@ use rocket::tokio::sync::{Semaphore, oneshot};
 use super::argon2id::compute;
 use super::work::{Work, spend};
 
-/// More waiting sign-ins than this are answered with 503 at once.
-const MAX_WAITING: usize = 64;
+/// More waiting sign-ins than this for each processor, some seconds' work, are answered with 503 at
+/// once.
+const MAX_WAITING: usize = 128;
 
 /// A password's hash, salt and parameters in PHC form: the only form in which one is stored.
 #[derive(Clone)]
@@ -136,7 +137,7 @@ impl Default for Passwords {
         }
         Self {
             jobs,
-            waiting: Arc::new(Semaphore::new(processors + MAX_WAITING)),
+            waiting: Arc::new(Semaphore::new(processors * (1 + MAX_WAITING))),
             work: Arc::default(),
         }
     }

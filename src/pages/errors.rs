@@ -6,6 +6,7 @@ use rocket::{Request, catch, uri};
 use serde::Serialize;
 
 use super::form::BadForm;
+use super::login::LONGEST_NEXT;
 use super::methods;
 use super::templates::Page;
 use crate::config::Requests;
@@ -26,7 +27,8 @@ pub struct ErrorPage {
 #[catch(401)]
 pub fn not_signed_in(request: &Request<'_>) -> Redirect {
     let wanted = request.uri().to_string();
-    let next = (request.method() == Method::Get).then_some(wanted);
+    let is_kept = request.method() == Method::Get && wanted.len() <= LONGEST_NEXT;
+    let next = is_kept.then_some(wanted);
     Redirect::to(uri!(super::login::form(next = next)))
 }
 

@@ -1,5 +1,7 @@
 //! A form with its size, so that Flask's limits can be held against it.
 
+use std::convert::Infallible;
+
 use rocket::Request;
 use rocket::data::{self, Data, FromData};
 use rocket::form::error::ErrorKind;
@@ -7,6 +9,7 @@ use rocket::form::{DataField, Errors, Form, FromForm, Options, ValueField};
 use rocket::http::Status;
 
 use super::errors::{ErrorPage, Strict, bad_form};
+use super::gate::let_finish;
 use super::templates::Page;
 use crate::clients;
 use crate::config::Requests;
@@ -59,13 +62,34 @@ impl<'r, T: FromData<'r>> FromData<'r> for Arrived<T> {
 
 /// A form with nothing in it but its token.
 #[derive(FromForm)]
-pub struct TokenAlone<'r> {
+struct TokenAlone<'r> {
     csrf_token: Vec<&'r str>,
 }
 
-/// The tokens of a form that may have been sent without any.
-pub fn tokens<'f, 'r>(sent: &'f Arrived<Option<Form<TokenAlone<'r>>>>) -> &'f [&'r str] {
-    sent.0.as_ref().map_or(&[][..], |form| &form.csrf_token)
+/// The tokens of a body that may have been sent without any, or may be no form; 413 where it is too
+/// large.
+pub struct Tokens<'r>(pub Result<Vec<&'r str>, Status>);
+
+#[rocket::async_trait]
+impl<'r> FromData<'r> for Tokens<'r> {
+    type Error = Infallible;
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> data::Outcome<'r, Self> {
+        let read = Result::<Form<TokenAlone<'r>>, Errors<'r>>::from_data(request, data).await;
+        let tokens = match read {
+            data::Outcome::Success(Ok(form)) => Ok(form.into_inner().csrf_token),
+            data::Outcome::Success(Err(errors)) => match BadForm::from(errors).status {
+                Status::PayloadTooLarge => Err(Status::PayloadTooLarge),
+                _ => Ok(Vec::new()),
+            },
+            data::Outcome::Error((status, _)) => Err(status),
+            data::Outcome::Forward((data, _)) => {
+                let_finish(request, data).await;
+                Ok(Vec::new())
+            }
+        };
+        data::Outcome::Success(Self(tokens))
+    }
 }
 
 /// Why a form is not taken.

@@ -3,6 +3,7 @@
 //!
 //! Routes of their own, before all others: each answers with an error or passes the request on.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use rocket::data::ByteUnit;
@@ -15,7 +16,7 @@ use rocket::tokio::io::sink;
 use rocket::tokio::time::timeout;
 use rocket::{Data, Request, Route};
 
-use super::methods::ALL;
+use super::methods::{self, ALL};
 use crate::auth::origin::{Source, is_cross_origin};
 use crate::auth::{Client, Forwarded};
 use crate::config::{Config, Live, is_own_machine};
@@ -25,14 +26,26 @@ use crate::session::request_id;
 const LINGER: ByteUnit = ByteUnit::Mebibyte(1);
 const LINGER_FOR: Duration = Duration::from_secs(2);
 
+/// What a request may have in its body whose method gives it no meaning.
+const BODY_OF_NO_USE: u64 = 16 * 1024;
+
 #[derive(Clone)]
 struct Gate;
 
+/// After all other routes: what none of them read.
+#[derive(Clone)]
+struct Rest;
+
 pub fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Head, Options, Patch, Post, Put};
-    [Get, Head, Options, Post, Put, Patch, Delete]
-        .map(|method| Route::ranked(-100, method, ALL, Gate))
-        .into()
+    let first = [Get, Head, Options, Post, Put, Patch, Delete]
+        .map(|method| Route::ranked(-100, method, ALL, Gate));
+    let last = [Post, Put, Patch, Delete].map(|method| Route::ranked(100, method, ALL, Rest));
+    first.into_iter().chain(last).collect()
+}
+
+fn is_safe(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Head | Method::Options)
 }
 
 fn refusal(request: &Request<'_>) -> Option<Status> {
@@ -44,7 +57,7 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
     let host = hosts.next();
     // A request made in process, without a connection, needs no host.
     let missing = request.remote().is_some() && request.host().is_none();
-    let malformed = host.is_some_and(|host| host.is_empty() || host.contains('@'));
+    let malformed = host.is_some_and(is_malformed);
     if hosts.next().is_some() || missing || malformed {
         return Some(Status::BadRequest);
     }
@@ -55,7 +68,11 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
         );
         return Some(Status::BadRequest);
     }
-    if announced(request).is_some_and(|length| length > config.requests.max_content_length) {
+    let most = match is_safe(request.method()) {
+        true => BODY_OF_NO_USE.min(config.requests.max_content_length),
+        false => config.requests.max_content_length,
+    };
+    if announced(request).is_some_and(|length| length > most) {
         return Some(Status::PayloadTooLarge);
     }
     if is_cross_origin(request, &config.requests.trusted_origins, https(request, &config)) {
@@ -81,6 +98,15 @@ fn refusal(request: &Request<'_>) -> Option<Status> {
     None
 }
 
+/// Whether a `Host` that Rocket takes names nothing: no name, an account, or no address in brackets.
+fn is_malformed(host: &str) -> bool {
+    let literal = host.strip_prefix('[').map(|rest| rest.split(']').next().unwrap_or_default());
+    host.is_empty()
+        || host.starts_with(':')
+        || host.contains('@')
+        || literal.is_some_and(|literal| literal.parse::<Ipv6Addr>().is_err())
+}
+
 /// How long the body is said to be.
 fn announced(request: &Request<'_>) -> Option<u64> {
     request.headers().get_one("Content-Length")?.parse().ok()
@@ -88,8 +114,9 @@ fn announced(request: &Request<'_>) -> Option<u64> {
 
 /// Reads what is on its way of a body that is refused. Whoever is still sending when the connection
 /// is closed gets a reset in place of the answer, and a proxy makes a 502 of it.
-async fn let_finish(request: &Request<'_>, data: Data<'_>) {
-    if announced(request).is_some_and(|length| length <= LINGER.as_u64()) {
+pub async fn let_finish(request: &Request<'_>, data: Data<'_>) {
+    let waits = request.headers().contains("Expect");
+    if !waits && announced(request).is_none_or(|length| length <= LINGER.as_u64()) {
         let _ = timeout(LINGER_FOR, data.open(LINGER).stream_to(sink())).await;
     }
 }
@@ -108,10 +135,9 @@ fn https(request: &Request<'_>, config: &Config) -> Option<bool> {
 /// Whether the request changes something by the power of a cookie. Signing in needs none, and where
 /// a form has a token that is looked at.
 fn acts_on_a_session(request: &Request<'_>) -> bool {
-    let safe = matches!(request.method(), Method::Get | Method::Head | Method::Options);
     let path = request.uri().path();
     let has_token = matches!(path.as_str(), "/login" | "/logout") || path.starts_with("/account/");
-    !safe && !has_token && request.headers().contains("Cookie")
+    !is_safe(request.method()) && !has_token && request.headers().contains("Cookie")
 }
 
 #[rocket::async_trait]
@@ -124,6 +150,18 @@ impl Handler for Gate {
             }
             None => Outcome::forward(data, Status::NotFound),
         }
+    }
+}
+
+#[rocket::async_trait]
+impl Handler for Rest {
+    async fn handle<'r>(&self, request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r> {
+        let_finish(request, data).await;
+        // A route that takes the method has passed the request on for what its body is.
+        Outcome::error(match methods::is_taken(request) {
+            true => Status::UnsupportedMediaType,
+            false => Status::NotFound,
+        })
     }
 }
 

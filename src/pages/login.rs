@@ -7,7 +7,7 @@ use rocket::{FromForm, Responder, State, get, post, uri};
 use serde::Serialize;
 
 use super::errors::{ErrorPage, Strict};
-use super::form::{Arrived, Measured, TokenAlone, read, tokens};
+use super::form::{Arrived, Measured, Tokens, read};
 use super::templates::Page;
 use super::traffic::Visit;
 use crate::auth::audit::Event;
@@ -17,6 +17,9 @@ use crate::auth::{Accounts, Checker, Client, GuardError, Refusal, SignIns, User,
 use crate::config::Live;
 use crate::metrics::SignIn;
 use crate::session::{Session, Sessions};
+
+/// In bytes. An answer leads there, and proxies take no longer headers than 4 KB.
+pub const LONGEST_NEXT: usize = 1024;
 
 const WRONG: &str = "Account or password error";
 const NO_ACCOUNTS: &str = "There are no accounts yet. On the server, run: dewar user add NAME";
@@ -63,7 +66,7 @@ pub enum Answer<'r> {
 #[get("/login?<next>")]
 pub async fn form<'r>(next: Option<&'r str>, accounts: &State<Accounts>) -> Login<'r> {
     let empty = matches!(accounts.any().await, Ok(false));
-    let next = next.unwrap_or_default();
+    let next = next.filter(|next| next.len() <= LONGEST_NEXT).unwrap_or_default();
     Page("login.html", LoginPage { next, hint: empty.then_some(NO_ACCOUNTS), ..Default::default() })
 }
 
@@ -127,7 +130,7 @@ pub fn retry_after(seconds: u64) -> Header<'static> {
 /// wrong token is refused whatever the browser says.
 #[post("/logout", data = "<sent>")]
 pub async fn logout(
-    sent: Arrived<Option<Form<TokenAlone<'_>>>>,
+    sent: Arrived<Tokens<'_>>,
     source: Source,
     session: &Session,
     sessions: &State<Sessions>,
@@ -135,9 +138,10 @@ pub async fn logout(
     sign_ins: &State<SignIns>,
     client: Client<'_>,
 ) -> Result<Redirect, Status> {
+    let tokens = sent.0.0?;
     // An account that was locked or removed has had its session emptied on the way here.
     if !session.is_new() && !session.is_empty() {
-        form_token::demand(source, session, tokens(&sent), client)?;
+        form_token::demand(source, session, &tokens, client)?;
         let registered = match user {
             Ok(user) => {
                 let ended = sign_ins.sign_out(user.id, &user.sign_in, client).await;
@@ -175,7 +179,8 @@ fn again<'r>(form: &Credentials<'r>, error: String) -> Login<'r> {
 
 /// Where to go after signing in: an own path, as a browser reads it, or else the list.
 fn destination(next: &str) -> Origin<'static> {
-    let own_path = next.starts_with('/')
+    let own_path = next.len() <= LONGEST_NEXT
+        && next.starts_with('/')
         && !next.starts_with("//")
         && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     let path = next.split(['?', '#']).next().unwrap_or_default();

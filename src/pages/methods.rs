@@ -34,6 +34,11 @@ impl Unmatched {
     }
 }
 
+/// Whether a route takes the request's method at its address.
+pub fn is_taken(request: &Request<'_>) -> bool {
+    methods(request).contains(request.method().as_str())
+}
+
 /// The value of an `Allow` header for the request's address.
 pub fn allowed(request: &Request<'_>) -> String {
     list(methods(request))

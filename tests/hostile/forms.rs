@@ -40,6 +40,25 @@ fn a_form_over_the_limit_is_too_large_in_both_kinds_and_framings() {
 }
 
 #[test]
+fn a_body_over_the_limit_ends_no_session_in_either_framing() {
+    let siege = Siege::new();
+    let visitor = siege.server.signed_in();
+    let cookie = visitor.cookie.borrow().clone().unwrap();
+    let large = format!("x={}", "a".repeat(LARGE));
+    for path in ["/logout", "/account/sessions/end-others"] {
+        let head = Wire::new("POST", path)
+            .header("Content-Type", FORM)
+            .header("Cookie", &cookie)
+            .header("Sec-Fetch-Site", "same-origin");
+        for request in [head.clone().body(&large), head.chunked(large.as_bytes())] {
+            let answer = request.send(siege.port());
+            assert_eq!(answer.status, 413, "{path}: {answer:?}");
+        }
+    }
+    assert!(visitor.is_signed_in());
+}
+
+#[test]
 fn what_surrounds_the_fields_counts_towards_the_limit() {
     let siege = Siege::new();
     let (large, pair) = ("a".repeat(LARGE), right_pair());

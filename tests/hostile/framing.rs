@@ -148,6 +148,8 @@ fn a_missing_second_or_malformed_host_is_refused_on_every_path() {
         "Host: a?b\r\n",
         "Host: a#b\r\n",
         "Host: user@a\r\n",
+        "Host: :80\r\n",
+        "Host: [a]\r\n",
         "Host: http://a\r\n",
         "Host: [::1\r\n",
         "Host: a:b\r\n",

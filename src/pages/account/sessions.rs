@@ -12,7 +12,7 @@ use crate::auth::sign_ins::SignIn;
 use crate::auth::{Client, SignInId, SignIns, User, agent};
 use crate::config::Live;
 use crate::pages::errors::{ErrorPage, PageError, Strict};
-use crate::pages::form::{Arrived, Measured, TokenAlone, read, tokens};
+use crate::pages::form::{Arrived, Measured, Tokens, read};
 use crate::pages::templates::Page;
 use crate::session::{FlashMessage, Session, rfc3339};
 
@@ -152,13 +152,13 @@ pub async fn end<'r>(
 #[post("/account/sessions/end-others", data = "<form>")]
 pub async fn end_others(
     user: User,
-    form: Arrived<Option<Form<TokenAlone<'_>>>>,
+    form: Arrived<Tokens<'_>>,
     source: Source,
     session: &Session,
     sign_ins: &State<SignIns>,
     client: Client<'_>,
 ) -> Result<Redirect, PageError> {
-    form_token::demand(source, session, tokens(&form), client)?;
+    form_token::demand(source, session, &form.0.0?, client)?;
     let ended = sign_ins.end_others(user.id, &user.sign_in, client).await?;
     log::info!(
         event = "sessions_ended", account = user.id, client = client.shown().as_deref(),
