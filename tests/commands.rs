@@ -2,7 +2,11 @@
 
 mod support;
 
-use support::{PASSWORD, Site, USER, dewar, output_of};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
+use support::{PASSWORD, Site, USER, dewar, output_of, wait_for};
 
 #[test]
 fn init_makes_a_site_that_serves() {
@@ -94,7 +98,28 @@ fn students_go_out_and_come_back_as_csv() {
     assert_eq!(site.fail(&["students", "remove", "2"], b"").0, 1);
     assert!(site.run(&["students", "export", "-"]).ends_with("4,Zoë,20,\n"));
     site.run(&["students", "export", "out.csv"]);
+    assert_eq!(std::fs::read_to_string(site.path().join("out.csv")).unwrap().lines().count(), 4);
     assert_eq!(site.fail(&["students", "export", "out.csv"], b"").0, 1, "nothing is overwritten");
+    std::fs::write(site.database(), "garbage ".repeat(2000)).unwrap();
+    assert_eq!(site.fail(&["students", "export", "later.csv"], b"").0, 1);
+    assert!(!site.path().join("later.csv").exists(), "nothing in the way of the next try");
+}
+
+#[test]
+fn an_audit_that_is_followed_begins_now_and_ends_with_its_reader() {
+    let site = Site::new("");
+    let mut command = site.command(&["audit", "--follow", "--limit", "0"]);
+    let mut follower = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(follower.stdout.take().unwrap());
+    std::thread::sleep(Duration::from_millis(1500));
+    site.run(&["user", "disable", USER]);
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("account-disabled"), "{line}");
+    drop(said);
+    site.run(&["user", "enable", USER]);
+    let ended = wait_for("the follower to end", || follower.try_wait().unwrap());
+    assert!(ended.success());
 }
 
 #[test]
@@ -166,6 +191,8 @@ fn a_backup_is_taken_and_restored_while_the_server_runs() {
     site.run(&["backup", "copy.db"]);
     assert_eq!(site.fail(&["backup", "copy.db"], b"").0, 2, "nothing is overwritten");
     site.run(&["backup", "copy.db", "--force"]);
+    let (status, error) = site.fail(&["backup", "dewar.db", "--force"], b"");
+    assert!(status == 2 && error.contains("the database itself"), "{error}");
     let after = server.signed_in();
     site.run(&["students", "remove", "1"]);
 

@@ -19,10 +19,30 @@ fn a_hangup_puts_new_settings_in_force_and_signs_nobody_out() {
     );
     server.signal("-HUP");
     server.wait_for_log("in force");
+    assert!(!server.log().contains("takes a restart"), "{}", server.log());
     assert!(browser.get("/detailed?id=1").body.contains("not told"));
     let form = [("username", USER), ("password", PASSWORD)];
     let answer = server.browser().post("/login", &form);
     assert!(answer.header("Set-Cookie").unwrap().ends_with("SameSite=Strict"));
+}
+
+#[test]
+fn what_a_hangup_cannot_change_is_told_for_as_long_as_it_differs() {
+    let site = Site::new("workers = 2");
+    let server = site.serve();
+    let told = |what: &str| server.log().matches(&format!("a changed {what} takes")).count();
+    for times in [1, 2] {
+        site.configure("workers = 3\nDATABASE_RESERVE = 5000");
+        server.signal("-HUP");
+        wait_for("the answer", || {
+            (server.log().matches("in force").count() == times).then_some(())
+        });
+        assert_eq!([told("workers"), told("DATABASE_RESERVE")], [times; 2]);
+    }
+    site.configure("workers = 2");
+    server.signal("-HUP");
+    wait_for("the answer", || (server.log().matches("in force").count() == 3).then_some(()));
+    assert_eq!(told("workers"), 2, "as it runs");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use support::{PASSWORD, Server, Site, USER};
+use support::{PASSWORD, Server, Site, USER, output_of};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const MULTIPART: (&str, &str) = ("Content-Type", "multipart/form-data; boundary=b");
@@ -299,6 +299,8 @@ fn what_means_nothing_here_is_taken_and_told_once() {
     let keys = settings.lines().map(|line| line.split(' ').next().unwrap());
     assert_eq!(told, keys.collect());
     assert_eq!(log.matches("TESTING").count(), 1);
+    let checked = output_of(site.command(&["check"]), b"");
+    assert_eq!(String::from_utf8_lossy(&checked.stderr).matches("TESTING").count(), 1);
     site.configure("");
     assert!(!site.serve().log().contains("no effect"));
 }

@@ -55,6 +55,10 @@ pub async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure
             false => terminal::print_table(HEADINGS, &entries.iter().map(row).collect::<Vec<_>>()),
         };
     }
+    if arguments.limit == 0 {
+        let newest = Filter { limit: 1, ..Filter::default() };
+        filter.after = audit.list(newest).await?.last().map_or(0, |entry| entry.id);
+    }
     filter.limit = u32::MAX;
     let mut entries = entries;
     loop {
@@ -64,7 +68,9 @@ pub async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure
                 true => serde_json::to_string(entry)?,
                 false => row(entry).join("  ").trim_end().to_owned(),
             };
-            terminal::print(&format!("{line}\n"))?;
+            if !terminal::offer(&format!("{line}\n"))? {
+                return Ok(());
+            }
         }
         sleep(LOOK_EVERY).await;
         entries = audit.list(filter.clone()).await?;

@@ -1,6 +1,7 @@
 //! `dewar backup` and `dewar restore`, both while the server runs.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,12 @@ pub fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Fail
         return Err(Failure::Usage(format!("{} exists; --force replaces it", target.display())));
     }
     let database = sqlite_file(context, "pg_dump")?;
+    if is_same_file(target, &database) {
+        return Err(Failure::Usage(format!(
+            "{} is the database itself; name another file",
+            target.display()
+        )));
+    }
     let source = open(&database)?;
     let failed =
         |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", target.display()));
@@ -104,10 +111,20 @@ pub fn restore(context: &Context, arguments: &RestoreArguments) -> Result<(), Fa
     )
 }
 
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let number = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((number(one), number(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 fn replace(source: &Connection, database: &Path) -> Result<(), sqlite::Error> {
+    // One that is made anew is its owner's alone, and the owner is its directory's.
+    if !database.exists() {
+        sqlite::Database::open(database)?;
+    }
     let attempt = || {
         let failed = |error| sqlite::Error::sqlite(database, error);
-        let mut target = Connection::open(database).map_err(failed)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let mut target = Connection::open_with_flags(database, flags).map_err(failed)?;
         target.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         copy_all(source, &mut target, database)
     };

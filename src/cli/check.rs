@@ -31,8 +31,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
         };
         rows.push((key.into(), value, origin));
     }
-    let mut warnings = warnings(&checked, &rocket, &reader);
-    warnings.extend(checked.without_effect.iter().cloned());
+    let warnings = warnings(&checked, &rocket, &reader);
     if context.json {
         let settings: Vec<_> = rows
             .iter()

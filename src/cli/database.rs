@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 use super::{Context, Failure, terminal};
-use crate::db::{Db, Location};
+use crate::db::{self, Db, Location};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -40,14 +41,26 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     if from == to {
         return Err(Failure::Usage(format!("{to} cannot be copied to itself")));
     }
-    if let Some(path) = from.file().filter(|path| !path.exists()) {
-        return Err(Failure::Failed(format!("{}: there is no such file", path.display())));
+    if let Some(path) = from.file() {
+        let failed = |problem: &dyn std::fmt::Display| {
+            Failure::Failed(format!("{}: {problem}", path.display()))
+        };
+        if !path.exists() {
+            return Err(failed(&"there is no such file"));
+        }
+        // Opened below, any file gets the tables.
+        let file = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+        let ours = file.and_then(|file| db::is_ours(&file)).map_err(|error| failed(&error))?;
+        if !ours {
+            return Err(failed(&"this is no database of this or an older version of dewar"));
+        }
     }
     let limit = config.sessions.store_timeout;
     let (source, target) = (Db::open(&from, limit)?, Db::open(&to, limit)?);
     if !target.fill(source.contents().await?, force).await? {
         return Err(Failure::Failed(format!(
-            "{to} holds accounts or students; nothing was copied (--force replaces them)"
+            "{to} holds accounts, students or an audit trail; nothing was copied (--force \
+             replaces them)"
         )));
     }
     compare(context, (&from, &source), (&to, &target)).await

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use figment::Figment;
 use rocket::fairing::AdHoc;
+use rocket::tokio::signal::unix::{SignalKind, signal};
+use rocket::{Orbit, Rocket};
 
 use super::{Failure, serve, terminal};
 use crate::auth::Accounts;
@@ -50,9 +52,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                      Everything is in a temporary directory and gone afterwards. Stop with Ctrl-C.\n",
                     rocket.config().port
                 ));
+                leave_with_the_terminal(rocket);
             })
         }))
     })
+}
+
+/// Has a terminal that is closed stop the demo as Ctrl-C does, so that nothing is left behind.
+fn leave_with_the_terminal(rocket: &Rocket<Orbit>) {
+    let shutdown = rocket.shutdown();
+    if let Ok(mut hangups) = signal(SignalKind::hangup()) {
+        rocket::tokio::spawn(async move {
+            hangups.recv().await;
+            shutdown.notify();
+        });
+    }
 }
 
 /// Starts this program anew without the variables that configure it, if there are any: the demo

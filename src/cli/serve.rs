@@ -131,6 +131,7 @@ where
         return;
     };
     let (live, sessions) = (live.clone(), sessions.clone());
+    let (started, listening) = (live.get(), config::rocket_config(rocket.figment()).ok());
     let recorded = rocket.state::<RecordClients>().cloned();
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         log::warn!("SIGHUP cannot be handled; settings are read at the start alone");
@@ -141,7 +142,11 @@ where
             systemd::reloading();
             let applied = reload().and_then(|(figment, mut config)| {
                 let old = live.get();
-                for name in takes_a_restart(&old, &config) {
+                let here = config::rocket_config(&figment).map_err(|error| error.to_string())?;
+                let names = takes_a_restart(&started, &config)
+                    .into_iter()
+                    .chain(listening.iter().flat_map(|before| belongs_to_rocket(before, &here)));
+                for name in names {
                     log::warn!("a changed {name} takes a restart");
                 }
                 // The templates, which stay as they are, name its files.
@@ -170,6 +175,20 @@ where
             systemd::reloaded();
         }
     });
+}
+
+/// Rocket's own settings that differ, which it reads at the start alone.
+fn belongs_to_rocket(old: &rocket::Config, new: &rocket::Config) -> Vec<&'static str> {
+    [
+        ("address", old.address != new.address),
+        ("port", old.port != new.port),
+        ("workers", old.workers != new.workers),
+        ("max_blocking", old.max_blocking != new.max_blocking),
+        ("limits", old.limits != new.limits),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
 }
 
 /// The settings that differ and are read at the start alone.

@@ -138,22 +138,23 @@ async fn import(context: &Context, file: &Path, replace: bool) -> Result<(), Fai
 }
 
 async fn export(context: &Context, file: &Path) -> Result<(), Failure> {
-    let output: Box<dyn Write> = match file == Path::new("-") {
-        true => Box::new(io::stdout()),
-        false => Box::new(
-            File::create_new(file)
-                .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?,
-        ),
-    };
     let all = Students::new(&context.db()?).all().await?;
-    if context.json {
-        serde_json::to_writer_pretty(output, &all)?;
-        return Ok(());
-    }
-    match write_csv(output, all) {
-        Err(crate::students::CsvError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(())
+    let mut text = Vec::new();
+    match context.json {
+        true => {
+            serde_json::to_writer_pretty(&mut text, &all)?;
+            text.push(b'\n');
         }
-        result => result.map_err(Failure::failed),
+        false => write_csv(&mut text, all).map_err(Failure::failed)?,
     }
+    if file == Path::new("-") {
+        return terminal::print(&String::from_utf8_lossy(&text));
+    }
+    // Whole or not at all.
+    let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", file.display()));
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut part = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    part.write_all(&text).map_err(failed)?;
+    part.persist_noclobber(file).map_err(|error| failed(error.error))?;
+    Ok(())
 }

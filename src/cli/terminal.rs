@@ -15,9 +15,15 @@ pub fn note(message: &str) {
 
 /// Text on standard output. A reader that went away, as `head` does, ends nothing badly.
 pub fn print(text: &str) -> Result<(), Failure> {
+    offer(text).map(drop)
+}
+
+/// The same, and whether somebody still reads.
+pub fn offer(text: &str) -> Result<bool, Failure> {
     match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -30,8 +30,9 @@ impl<'u> Url<'u> {
 
     /// `host:port`, for messages: nothing of the user or the password.
     pub fn address(&self) -> &str {
-        let authority = self.place.split('/').next().unwrap_or("");
-        authority.rsplit('@').next().unwrap_or("")
+        // A password may hold a slash, and none of it may be shown.
+        let after = self.place.rsplit('@').next().unwrap_or("");
+        after.split('/').next().unwrap_or("")
     }
 }
 
@@ -52,4 +53,19 @@ pub(crate) fn without_password(url: &str) -> String {
     let url = hidden().unwrap_or_else(|| url.to_owned());
     // Some clients take the password after the question mark.
     url.split('?').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_shows_nothing_of_the_password() {
+        let address = |url| Url::parse(url).unwrap().address().to_owned();
+        assert_eq!(address("postgresql://u:p@h:1/d"), "h:1");
+        assert_eq!(address("postgresql://h/d?x=1"), "h");
+        assert_eq!(address("postgresql://u:pa/ss@h/d"), "h");
+        assert_eq!(address("postgresql://u:p@ss@h/d"), "h");
+        assert_eq!(address("sqlite:////var/lib/dewar.db"), "");
+    }
 }

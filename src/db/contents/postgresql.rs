@@ -119,7 +119,8 @@ pub async fn fill(server: &Postgresql, contents: &Contents, replace: bool) -> Re
         let transaction = server.in_time(client.transaction()).await?;
         let lock = "LOCK TABLE accounts, students, sign_ins, audit IN SHARE ROW EXCLUSIVE MODE";
         server.in_time(transaction.batch_execute(lock)).await?;
-        let taken = "SELECT EXISTS (SELECT FROM accounts) OR EXISTS (SELECT FROM students)";
+        let taken = "SELECT EXISTS (SELECT FROM accounts) OR EXISTS (SELECT FROM students) \
+                     OR EXISTS (SELECT FROM audit)";
         let taken: bool = server.in_time(transaction.query_one(taken, &[])).await?.try_get(0)?;
         if taken && !replace {
             server.in_time(transaction.rollback()).await?;

@@ -88,7 +88,8 @@ pub async fn read(file: &Arc<Database>) -> Result<Contents, Error> {
 pub async fn fill(file: &Arc<Database>, contents: Contents, replace: bool) -> Result<bool, Error> {
     file.write(move |connection| {
         let taken: bool = connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM students)",
+            "SELECT EXISTS (SELECT 1 FROM accounts) OR EXISTS (SELECT 1 FROM students) \
+             OR EXISTS (SELECT 1 FROM audit)",
             [],
             |row| row.get(0),
         )?;
