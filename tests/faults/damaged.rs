@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use dewar::session::SessionId;
 
@@ -59,6 +60,8 @@ fn flipped_bytes_and_cuts_never_make_another_user_or_a_crash() {
             false => bad.truncate(good.len() * (round - flips) / cuts),
         }
         replace(&site.database(), &bad);
+        // Until the server looks which file bears the name.
+        std::thread::sleep(Duration::from_millis(250));
         for (name, cookie) in &visitors {
             let answer = Browser::with_cookie(server.port, cookie).get("/brief_introduction");
             *answers.entry(answer.status).or_default() += 1;

@@ -14,8 +14,8 @@ const BACK: Duration = Duration::from_secs(5);
 #[test]
 fn a_full_disk_is_503_for_writes_and_nobody_is_signed_out_or_in_by_it() {
     let test = "a_full_disk_is_503_for_writes_and_nobody_is_signed_out_or_in_by_it";
-    let Some(disk) = Tmpfs::new("2m", test) else { return };
-    let mut row = Row::new(6, "disk full (tmpfs of 2 MB), without a reserve");
+    let Some(disk) = Tmpfs::new("8m", test) else { return };
+    let mut row = Row::new(6, "disk full (tmpfs of 8 MB), without a reserve");
     let site = site_in(disk.path(), "DATABASE_RESERVE = 0");
     let server = site.serve();
     for _ in 0..times(2, 20) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::siege::{Siege, id_in, right_pair};
-use super::support::{Browser, PASSWORD, Server, Site, USER, encode, output_of};
+use super::support::{Answer, Browser, PASSWORD, Server, Site, USER, encode, output_of};
 use super::wire::{FORM, Wire};
 
 /// The command, run by a shell that leaves every permission on.
@@ -72,6 +72,12 @@ fn whatever_the_umask_the_data_is_its_owners_alone() {
         server.kill();
         run(&["restore", "copy.db", "--yes"]);
         assert_eq!(open_to_others(site.path()), [], "{settings}");
+        // Onto a machine where there is none yet.
+        for side in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(site.path().join(format!("dewar.db{side}")));
+        }
+        run(&["restore", "copy.db", "--yes"]);
+        assert_eq!(open_to_others(site.path()), [], "{settings}");
     }
 }
 
@@ -80,10 +86,14 @@ fn the_demo_keeps_its_data_to_itself() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = super::support::dewar(&["demo", "--port", "0"]);
     command.current_dir(dir.path()).env("TMPDIR", dir.path());
-    let server = Server::start(without_umask(&command));
+    let mut server = Server::start(without_umask(&command));
     assert_eq!(server.browser().get("/login").status, 200);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     assert_eq!(open_to_others(dir.path()), []);
+    // As when the terminal is closed.
+    server.signal("-HUP");
+    assert!(server.child.wait().unwrap().success());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
 /// Every byte below a directory.
@@ -197,10 +207,10 @@ fn passwords_are_stored_as_argon2id_each_with_its_own_salt_and_older_hashes_are_
 
 #[test]
 fn a_broken_hash_is_a_wrong_password_to_its_account_and_nothing_to_others() {
-    let site = Site::new("");
+    // So that each try comes from an address of its own, and is not one too many.
+    let site = Site::new("TRUSTED_PROXIES = ['127.0.0.1']");
     let server = site.serve();
-    site.run_with_input(&["user", "add", "broken", "--password-stdin"], PASSWORD);
-    for broken in [
+    let broken = [
         "",
         "x",
         "$",
@@ -214,12 +224,14 @@ fn a_broken_hash_is_a_wrong_password_to_its_account_and_nothing_to_others() {
         "$2b$12$\u{e4}bcdefghijklmnopqrstuv",
         "pbkdf2:sha256:1000$x$y",
         PASSWORD,
-    ] {
-        set_hash(&site, "broken", broken);
-        for password in [PASSWORD, broken, ""] {
-            let form = [("username", "broken"), ("password", password)];
-            let answer = server.browser().post("/login", &form);
-            assert!(matches!(answer.status, 200 | 429), "{broken:?}: {answer:?}");
+    ];
+    for (number, broken) in broken.into_iter().enumerate() {
+        let name = format!("broken{number}");
+        site.run_with_input(&["user", "add", &name, "--password-stdin"], PASSWORD);
+        set_hash(&site, &name, broken);
+        for (part, password) in [PASSWORD, broken, ""].into_iter().enumerate() {
+            let answer = sign_in_from(&server, &format!("10.0.{part}.{number}"), &name, password);
+            assert_eq!(answer.status, 200, "{broken:?}: {answer:?}");
         }
         server.signed_in();
     }
@@ -227,11 +239,10 @@ fn a_broken_hash_is_a_wrong_password_to_its_account_and_nothing_to_others() {
     let database = rusqlite::Connection::open(site.database()).unwrap();
     database.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     for value in ["x'fffe00'", "12345", "NULL"] {
-        let change = format!("UPDATE accounts SET password_hash = {value} WHERE name = 'broken'");
+        let change = format!("UPDATE accounts SET password_hash = {value} WHERE name = 'broken0'");
         if database.execute(&change, []).is_ok() {
-            let form = [("username", "broken"), ("password", PASSWORD)];
-            let answer = server.browser().post("/login", &form);
-            assert!(matches!(answer.status, 200 | 429 | 503), "{value}: {answer:?}");
+            let answer = sign_in_from(&server, "10.0.9.9", "broken0", PASSWORD);
+            assert!(matches!(answer.status, 200 | 503), "{value}: {answer:?}");
             server.signed_in();
         }
     }
@@ -239,17 +250,25 @@ fn a_broken_hash_is_a_wrong_password_to_its_account_and_nothing_to_others() {
     assert!(!log.contains("panicked") && !log.contains("argon2id"), "{log}");
 }
 
+/// A try from an address, as a proxy tells it.
+fn sign_in_from(server: &Server, address: &str, name: &str, password: &str) -> Answer {
+    let body = format!("username={}&password={}", encode(name), encode(password));
+    let headers = [("X-Real-IP", address), ("Content-Type", FORM)];
+    server.browser().send("POST", "/login", &headers, body.as_bytes()).unwrap()
+}
+
 #[test]
 fn a_first_start_knows_nobody() {
-    let site = Site::empty("");
+    let site = Site::empty("TRUSTED_PROXIES = ['127.0.0.1']");
     let server = site.serve();
     let names =
         ["admin", "root", "user", "test", "guest", "gkf", "dewar", "demo", "administrator", ""];
-    let passwords = ["admin", "password", "123", "123456", "changeme", "secret", "demo", ""];
+    // As many as an account has before it is told to wait.
+    let passwords = ["admin", "password", "123", "changeme", ""];
     let pairs = names.iter().flat_map(|name| passwords.map(|password| (*name, password)));
-    for (name, password) in pairs {
-        let answer = server.browser().post("/login", &[("username", name), ("password", password)]);
-        assert!(matches!(answer.status, 200 | 422 | 429), "{name} {password}: {answer:?}");
+    for (number, (name, password)) in pairs.enumerate() {
+        let answer = sign_in_from(&server, &format!("10.1.0.{number}"), name, password);
+        assert!(matches!(answer.status, 200 | 422), "{name} {password}: {answer:?}");
         assert_eq!(answer.header("Set-Cookie"), None, "{name} {password}");
     }
     assert_eq!(site.run(&["user", "list", "--json"]).trim(), "[]");

@@ -109,7 +109,9 @@ fn warnings(site: &Site, change: impl Fn(&mut std::process::Command)) -> (String
     change(&mut serve);
     let server = Server::start(serve);
     server.wait_for_log("serving on");
-    Wire::post("/login", FORM, "username=a&password=b").send(server.port);
+    // Each time another, for whom nobody has to wait.
+    let form = format!("username=a{}&password=b", server.port);
+    Wire::post("/login", FORM, form).send(server.port);
     server.wait_for_log("failed sign-in");
     (String::from_utf8(checked.stdout).unwrap(), server.log())
 }
