@@ -249,8 +249,8 @@ of the program to the first page for somebody signed in, with {starting["session
 file, it takes {spread(starting["milliseconds"], " ms")}; memory then is
 {starting["idle"]["resident_mb"]} MB ({starting["idle"]["anonymous_mb"]} its own).
 
-A sweep of {sweep["expired"]:,} expired sessions under full load took {sweep["seconds"]:.0f} s and
-left {sweep["left"]:,}; p99 of the page, second by second, before it
+Of {sweep["expired"]:,} expired sessions, a sweep under full load removed {sweep["expired"] - sweep["left"]:,}
+in {sweep["seconds"]:.0f} s; p99 of the page, second by second, before it
 {spread(sweep["p99_before_us"], " µs")}, during it {spread(sweep["p99_during_us"], " µs")}.
 """
     return "\n".join([table(heads, rows), text, table(heads2, pages)])

@@ -10,6 +10,7 @@ pub const USAGE: &str = "usage: load ADDRESS PATH [OPTION VALUE]…
   --requests N       instead of a time: so many on each connection, all counted
   --rate R           so many a second whatever the answers take, timed from when they were due
   --open PATH        ask for this first on each connection, and keep the cookies
+  --paths FILE       ask for these in turn, one line with each request, in place of PATH
   --share yes        …on one connection, whose cookies all then send
   --cookies FILE     send these in turn, one line with each request, in place of one's own
   --forget yes       send no cookie
@@ -29,6 +30,7 @@ pub struct Options {
     pub requests: Option<u64>,
     pub rate: Option<f64>,
     pub open: Option<String>,
+    pub paths: Vec<String>,
     pub share: bool,
     pub cookies: Vec<String>,
     pub forget: bool,
@@ -53,6 +55,7 @@ impl Options {
             requests: None,
             rate: None,
             open: None,
+            paths: Vec::new(),
             share: false,
             cookies: Vec::new(),
             forget: false,
@@ -77,11 +80,9 @@ impl Options {
             "--requests" => self.requests = Some(number(&value)?),
             "--rate" => self.rate = Some(number(&value)?),
             "--open" => self.open = Some(value),
+            "--paths" => self.paths = lines(&value)?,
             "--share" => self.share = value == "yes",
-            "--cookies" => {
-                let text = std::fs::read_to_string(&value).map_err(|error| error.to_string())?;
-                self.cookies = text.lines().map(str::to_owned).collect();
-            }
+            "--cookies" => self.cookies = lines(&value)?,
             "--forget" => self.forget = value == "yes",
             "--form" => self.form = Some(value),
             "--status" => self.status = number(&value)?,
@@ -92,6 +93,11 @@ impl Options {
         }
         Ok(())
     }
+}
+
+fn lines(file: &str) -> Result<Vec<String>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

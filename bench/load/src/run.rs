@@ -18,6 +18,9 @@ struct Run<'o> {
     events: Events,
     connections: Vec<Connection>,
     next_cookie: usize,
+    /// What is asked for in turn, in place of the one request.
+    paths: Vec<Request>,
+    next_path: usize,
     counted: Counted,
     last_answer: Instant,
 }
@@ -61,6 +64,8 @@ pub fn run(options: &Options) -> Result<String, String> {
         events: Events::with_capacity(1024),
         connections,
         next_cookie: 0,
+        paths: options.paths.iter().map(|path| Request::new(path, None, 200, &[])).collect(),
+        next_path: 0,
         counted: Counted::new(),
         last_answer: Instant::now(),
     };
@@ -189,6 +194,13 @@ impl Run<'_> {
                 // In no order, so that neighbours in the file are not asked for together.
                 self.next_cookie = (self.next_cookie + 61_803) % count;
                 Some(cookies[self.next_cookie].as_str())
+            }
+        };
+        let request = match self.paths.len() {
+            0 => request,
+            count => {
+                self.next_path = (self.next_path + 1) % count;
+                &self.paths[self.next_path]
             }
         };
         self.connections[index].send(request, cookie, since)
