@@ -189,12 +189,12 @@ impl Settings {
         let store = stores::read(reader);
         if store == StoreSettings::Cookie && secret_key.is_none() {
             reader
-                .refuse("SECRET_KEY", "is missing; sessions in cookies need it (see `dewar key`)");
+                .refuse("SECRET_KEY", "is missing; sessions in cookies need it (`dewar key` prints one; a service's own is found by CREDENTIALS_DIRECTORY)");
         }
         let use_signer = reader.bool("SESSION_USE_SIGNER").unwrap_or(false);
         if use_signer && secret_key.is_none() {
             reader
-                .refuse("SECRET_KEY", "is missing; SESSION_USE_SIGNER needs it (see `dewar key`)");
+                .refuse("SECRET_KEY", "is missing; SESSION_USE_SIGNER needs it (`dewar key` prints one; a service's own is found by CREDENTIALS_DIRECTORY)");
         }
         let format = match (read_format(reader), &store) {
             (_, StoreSettings::Filesystem(_)) => Format::Pickle,
