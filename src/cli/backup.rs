@@ -106,7 +106,12 @@ pub fn restore(context: &Context, arguments: &RestoreArguments) -> Result<(), Fa
     context.db()?;
     terminal::done(
         context.json,
-        &format!("restored {} from {}", database.display(), file.display()),
+        &format!(
+            "restored {} from {}; sessions that were ended since are there again, and `dewar sessions \
+             revoke --all` ends them",
+            database.display(),
+            file.display()
+        ),
         &json!({ "restored": database, "from": file }),
     )
 }

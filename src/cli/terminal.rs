@@ -93,8 +93,9 @@ pub fn confirm(question: &str) -> Result<bool, Failure> {
     Ok(matches!(ask(&format!("{question} [y/N] "))?.to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// A new password: from standard input, or asked for twice without showing it.
-pub fn new_password(from_stdin: bool) -> Result<String, Failure> {
+/// A new password: from standard input, or asked for twice without showing it, and with the length
+/// that it is to have.
+pub fn new_password(from_stdin: bool, min_length: usize) -> Result<String, Failure> {
     let password = if from_stdin {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text).map_err(|error| match error.kind() {
@@ -109,7 +110,8 @@ pub fn new_password(from_stdin: bool) -> Result<String, Failure> {
                 "there is no terminal to ask for a password at; use --password-stdin".into(),
             ));
         }
-        let first = rpassword::prompt_password("Password: ")?;
+        let question = format!("Password ({min_length} characters or more): ");
+        let first = rpassword::prompt_password(question)?;
         if first != rpassword::prompt_password("The same again: ")? {
             return Err(Failure::Usage("the two passwords differ".into()));
         }

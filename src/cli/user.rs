@@ -24,9 +24,9 @@ pub struct NewPassword {
 impl NewPassword {
     /// Reads a password for the account of a name.
     pub fn read(&self, config: &Config, name: &str) -> Result<String, Failure> {
-        let password = terminal::new_password(self.password_stdin)?;
-        let site = config.urls.server_name.as_deref().unwrap_or_default();
         let min_length = config.accounts.password_min_length;
+        let password = terminal::new_password(self.password_stdin, min_length)?;
+        let site = config.urls.server_name.as_deref().unwrap_or_default();
         match weakness(&password, min_length, &[name, site]) {
             None => Ok(password),
             Some(weakness) if self.allow_weak_password && weakness != Weakness::TooLong => {

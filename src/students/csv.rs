@@ -41,7 +41,11 @@ pub fn read_csv(mut input: impl Read) -> Result<Vec<Student>, CsvError> {
     for (index, name) in header.iter().enumerate() {
         let name = name.to_lowercase();
         if !COLUMNS.contains(&&*name) {
-            return Err(CsvError::Header(format!("unknown column {name:?}")));
+            let separated = match name.contains(';') {
+                true => "; the columns are to be separated by commas",
+                false => "",
+            };
+            return Err(CsvError::Header(format!("unknown column {name:?}{separated}")));
         }
         if column.insert(name.clone(), index).is_some() {
             return Err(CsvError::Header(format!("column {name:?} stands twice")));
@@ -183,5 +187,6 @@ mod tests {
         assert!(problem(b"").contains("missing"));
         assert!(problem(b"1,Steel Eggs\n").contains("unknown column"));
         assert!(problem(b"id,id,name\n").contains("twice"));
+        assert!(problem(b"id;name;age;gender\n").contains("separated by commas"));
     }
 }
