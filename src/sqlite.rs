@@ -247,6 +247,12 @@ impl Database {
         }
     }
 
+    /// Warns of a log beside the file that cannot be written back, because another process reads on
+    /// and on.
+    pub fn look_at_the_log(&self) {
+        Wal::measure(&self.path);
+    }
+
     /// Keeps this many bytes of the disk in a file beside the database, its name with `-reserve`
     /// after it, readable by its owner alone. On a full disk it is removed so that sessions can be
     /// ended, and until there is space to make it again nothing but that is written. 0 keeps none

@@ -9,6 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::file::Identity;
 
+/// In bytes. Written back in time, a log has a few MB.
+const LONG: u64 = 64 * 1024 * 1024;
+
 /// Which log belongs to which file, as far as this process has had them open.
 #[derive(Debug, Default)]
 pub(super) struct Wal(Mutex<Option<Pair>>);
@@ -30,6 +33,20 @@ impl Wal {
                  while nothing runs, or restore a backup with `dewar restore`",
                 log.display(),
                 database.display()
+            );
+        }
+    }
+
+    /// Tells of a log that has grown large: somebody reads what was there before it.
+    pub(super) fn measure(database: &Path) {
+        let log = beside(database, "-wal");
+        let bytes = fs::metadata(&log).map_or(0, |log| log.len());
+        if bytes > LONG {
+            log::warn!(
+                "{} has grown to {} MB: somebody has been reading the database for long, such as a \
+                 forgotten sqlite3 shell; it shrinks when that ends",
+                log.display(),
+                bytes / 1_000_000
             );
         }
     }

@@ -84,7 +84,7 @@ fn writers_of_several_processes_never_meet_a_busy_database() {
 }
 
 #[test]
-fn a_long_reader_lets_the_log_grow_and_no_further_than_it_reads() {
+fn a_long_reader_lets_the_log_grow_and_is_told_of() {
     let mut row = Row::new(15, "a reader that stays for long");
     let site = site("");
     let server = site.serve();
@@ -95,7 +95,9 @@ fn a_long_reader_lets_the_log_grow_and_no_further_than_it_reads() {
     let load = Load::over(&[server.port], 8);
     std::thread::sleep(Duration::from_secs(times(4, 600) as u64));
     let most = size();
-    assert!(most < 256 * 1024 * 1024, "{most} bytes");
+    // The server looks once a minute.
+    let is_told = server.log().contains("dewar.db-wal has grown to");
+    assert!(is_told || !full() || most < 64 * 1024 * 1024, "{most} bytes, and no warning");
     reader.execute_batch("COMMIT").unwrap();
     let ended = Instant::now();
     while size() > 8 * 1024 * 1024 {

@@ -214,18 +214,24 @@ impl Store for SqliteStore {
     }
 
     async fn sweep(&self, limit: usize) -> Result<usize, Error> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.database
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let swept = self
+            .database
             .write(move |connection| {
                 connection
                     .prepare_cached(
                         "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
                          WHERE expires <= ?1 ORDER BY expires LIMIT ?2)",
                     )?
-                    .execute(params![now(), limit])
+                    .execute(params![now(), most])
             })
             .await
-            .map_err(failed("sweep"))
+            .map_err(failed("sweep"))?;
+        // Once at the end, which is once a minute.
+        if swept < limit {
+            self.database.look_at_the_log();
+        }
+        Ok(swept)
     }
 
     async fn scan(
