@@ -47,6 +47,7 @@ mod linux {
     use std::io;
     use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+    use rustix::fs::{FileType, fstat};
     use rustix::io::Errno;
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
@@ -79,12 +80,56 @@ mod linux {
             target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
         }
 
-        /// Another descriptor for what a number stands for by now.
+        /// Another descriptor for the socket that a number stands for by now.
+        ///
+        /// Never one for a file: to close it would give up every lock that this process has on the
+        /// file (fcntl(2)), SQLite's among them.
         ///
         /// # Errors
-        /// When that has been closed.
-        pub fn duplicate(&self, number: i32) -> Result<OwnedFd, Errno> {
+        /// When it is no socket, or has been closed.
+        pub fn socket(&self, number: i32) -> Result<OwnedFd, Errno> {
+            self.socket_inode(number).ok_or(Errno::NOTSOCK)?;
+            let found = self.duplicate(number)?;
+            let mode = fstat(&found).map(|found| FileType::from_raw_mode(found.st_mode));
+            if mode == Ok(FileType::Socket) {
+                return Ok(found);
+            }
+            // Another's meanwhile, so it stays open.
+            std::mem::forget(found);
+            Err(Errno::NOTSOCK)
+        }
+
+        fn duplicate(&self, number: i32) -> Result<OwnedFd, Errno> {
             pidfd_getfd(&self.0, number, PidfdGetfdFlags::empty())
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::net::TcpListener;
+        use std::os::unix::fs::MetadataExt;
+
+        use super::*;
+
+        #[test]
+        fn sockets_are_found_and_a_locked_file_stays_locked() {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            let connection = rusqlite::Connection::open(file.path()).unwrap();
+            connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let inode = file.path().metadata().unwrap().ino();
+            let locks = || {
+                let all = fs::read_to_string("/proc/locks").unwrap();
+                all.lines().filter(|line| line.contains(&format!(":{inode} "))).count()
+            };
+            let before = locks();
+            assert!(before > 0);
+            let own = Own::open().unwrap();
+            let numbers: Vec<_> = own.numbers().unwrap().collect();
+            let sockets = numbers.iter().filter(|number| own.socket(**number).is_ok()).count();
+            assert!(sockets > 0 && sockets < numbers.len());
+            assert!(own.socket(listener.as_raw_fd()).is_ok());
+            assert_eq!(locks(), before);
         }
     }
 }

@@ -83,7 +83,7 @@ fn deafen(address: SocketAddr) -> std::io::Result<()> {
     let own = Own::open()?;
     for number in own.numbers()? {
         // One that was closed meanwhile is none of interest.
-        let Ok(socket) = own.duplicate(number) else { continue };
+        let Ok(socket) = own.socket(number) else { continue };
         let listens = socket_acceptconn(&socket).unwrap_or(false)
             && getsockname(&socket).is_ok_and(|name| SocketAddr::try_from(name) == Ok(address));
         if listens {

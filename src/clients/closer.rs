@@ -42,7 +42,7 @@ impl Closer {
     }
 
     fn close_one(&self, number: i32, overdue: &Overdue) -> Result<(), Errno> {
-        let socket = self.own.duplicate(number)?;
+        let socket = self.own.socket(number)?;
         // By now the number may be another's, so it is asked of what is in hand.
         let peer = getpeername(&socket)?.ok_or(Errno::NOTCONN)?;
         let address = |address| SocketAddr::try_from(address);
