@@ -109,24 +109,32 @@ fn list_matching(
     // The index knows runs of three characters; anything shorter has to look at each name. It
     // also takes no ESCAPE: there special characters match anything, and the names that it finds
     // are compared again.
-    let candidates = match search.chars().count() {
-        0..3 => "SELECT id FROM students WHERE name LIKE ?3",
-        _ => "SELECT rowid FROM students_search WHERE name LIKE ?3",
-    };
-    let matching =
-        format!("FROM students WHERE id IN ({candidates}) AND name LIKE ?1 ESCAPE '\\' OR id = ?2");
+    let is_short = search.chars().count() < 3;
+    let mut statement = connection.prepare_cached(match is_short {
+        true => {
+            "SELECT id, name FROM students WHERE name LIKE ?1 ESCAPE '\\' OR id = ?2 ORDER BY id"
+        }
+        false => {
+            "SELECT id, name FROM students WHERE \
+             id IN (SELECT rowid FROM students_search WHERE name LIKE ?3) \
+             AND name LIKE ?1 ESCAPE '\\' OR id = ?2 ORDER BY id"
+        }
+    })?;
     let loose = search.replace(['%', '_', '\\'], "_");
     let exact = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let id = number(search);
-    let wanted = params![format!("%{exact}%"), id, format!("%{loose}%")];
-    let connection = connection.unchecked_transaction()?;
-    let total = connection
-        .prepare_cached(&format!("SELECT count(*) {matching}"))?
-        .query_row(wanted, |row| row.get(0))?;
-    let entries = connection
-        .prepare(&format!("SELECT id, name {matching} ORDER BY id LIMIT {limit} OFFSET {offset}"))?
-        .query_map(wanted, entry)?
-        .collect::<Result<_, _>>()?;
+    let (name, id) = (format!("%{exact}%"), number(search));
+    // Found once: to count them is to find them all.
+    let mut rows = match is_short {
+        true => statement.query(params![name, id])?,
+        false => statement.query(params![name, id, format!("%{loose}%")])?,
+    };
+    let (mut entries, mut total) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if (offset..offset.saturating_add(limit)).contains(&total) {
+            entries.push(entry(row)?);
+        }
+        total += 1;
+    }
     Ok(Listing { entries, total })
 }
 
