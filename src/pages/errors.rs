@@ -128,9 +128,10 @@ pub fn words(status: Status) -> (&'static str, &'static str) {
             "A field is missing, or holds what it cannot. Go back and check it.",
         ),
         429 => ("Too many requests", "Please wait a little before you try again."),
-        503 => {
-            ("Temporarily unavailable", "The server cannot reach its data. Nobody was signed out.")
-        }
+        503 => (
+            "Temporarily unavailable",
+            "The server cannot reach its data or has too much to do. Nobody was signed out.",
+        ),
         500..600 => ("Server error", "Something went wrong on the server."),
         _ => ("Error", "The server cannot answer this request."),
     }

@@ -181,7 +181,7 @@ fn killed_for_its_memory_it_loses_nothing_that_was_acknowledged() {
         row.holds(found.lost, found.revived);
     }
     assert_sound(&site.database());
-    assert!(killed > 0, "it was never killed");
+    assert!(killed > 0 || !full(), "it was never killed");
     row.tell(format!(
         "killed {killed} times, else it went on with what it had; {least} MiB at the least"
     ));
