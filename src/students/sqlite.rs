@@ -106,27 +106,29 @@ fn list_matching(
     offset: u64,
     limit: u64,
 ) -> rusqlite::Result<Listing> {
-    // The index knows runs of three characters; anything shorter has to look at each name. It
-    // also takes no ESCAPE: there special characters match anything, and the names that it finds
-    // are compared again.
-    let is_short = search.chars().count() < 3;
+    // The index knows runs of three characters; anything shorter has to look at each name, and so
+    // has what no query of it can hold. It finds them in any case of any script, so the names are
+    // compared again.
+    let is_short = search.chars().count() < 3 || search.contains('\0');
     let mut statement = connection.prepare_cached(match is_short {
         true => {
             "SELECT id, name FROM students WHERE name LIKE ?1 ESCAPE '\\' OR id = ?2 ORDER BY id"
         }
         false => {
             "SELECT id, name FROM students WHERE \
-             id IN (SELECT rowid FROM students_search WHERE name LIKE ?3) \
+             id IN (SELECT rowid FROM students_search WHERE students_search MATCH ?3) \
              AND name LIKE ?1 ESCAPE '\\' OR id = ?2 ORDER BY id"
         }
     })?;
-    let loose = search.replace(['%', '_', '\\'], "_");
     let exact = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let (name, id) = (format!("%{exact}%"), number(search));
     // Found once: to count them is to find them all.
     let mut rows = match is_short {
         true => statement.query(params![name, id])?,
-        false => statement.query(params![name, id, format!("%{loose}%")])?,
+        false => {
+            let phrase = format!("\"{}\"", search.replace('"', "\"\""));
+            statement.query(params![name, id, phrase])?
+        }
     };
     let (mut entries, mut total) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
@@ -140,4 +142,60 @@ fn list_matching(
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry { id: row.get(0)?, name: row.get(1)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::db::{Db, Location};
+    use crate::students::{OnConflict, Student, Students};
+
+    const NAMES: [&str; 14] = [
+        "Ann \"the\" Bee",
+        "100 % sure_x",
+        r"back\slash",
+        "O'Neil AND Sons",
+        "NEAR(a b)",
+        "école École",
+        "STRASSE straße",
+        "日本語の名前",
+        "😀😀😀 smile",
+        "a*b^c:d",
+        "two  blanks",
+        "col:umn - minus + plus",
+        "%%%",
+        "___",
+    ];
+
+    #[rocket::async_test]
+    async fn the_index_finds_what_looking_at_each_name_finds() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = Location::File(dir.path().join("students.db"));
+        let students = Students::new(&Db::open(&file, Duration::MAX).unwrap());
+        let student = |(id, name): (i64, &&str)| Student {
+            id,
+            name: (*name).into(),
+            age: None,
+            gender: None,
+        };
+        let all = (5000..).zip(&NAMES).map(student).collect();
+        students.import(all, OnConflict::Refuse, |_| {}).await.unwrap();
+        for name in NAMES {
+            let characters: Vec<_> = name.chars().collect();
+            for part in (1..=5).flat_map(|length| characters.windows(length)) {
+                let search = String::from_iter(part);
+                if search.trim() != search {
+                    continue;
+                }
+                let folded = search.to_ascii_lowercase();
+                let holds = |name: &&&str| name.to_ascii_lowercase().contains(&folded);
+                let expected = NAMES.iter().filter(holds).count();
+                let found = students.list(&search, 1, 50).await.unwrap();
+                assert_eq!(found.total, expected as u64, "{search:?}");
+                assert_eq!(found.entries.len(), expected, "{search:?}");
+            }
+        }
+        assert_eq!(students.list("ann\0 \"", 1, 50).await.unwrap().total, 0);
+    }
 }

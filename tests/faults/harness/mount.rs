@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::run;
-use crate::support::has;
+use crate::support::{has, wait_for};
 
 /// One in memory.
 pub struct Tmpfs {
@@ -95,7 +95,11 @@ impl Ext4 {
 
     /// Unmounts it and mounts it again, which replays its journal as after a real loss of power.
     pub fn restore_power(&self) {
-        assert!(run("umount", &[self.path().to_str().unwrap()]), "the file system is in use");
+        // A program that another test is just starting has all files open for a moment.
+        let path = self.path();
+        wait_for("the file system to be free", || {
+            run("umount", &[path.to_str().unwrap()]).then_some(())
+        });
         assert!(self.mount());
     }
 
