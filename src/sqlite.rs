@@ -17,6 +17,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 pub use error::Error;
+pub use file::is_same_file;
 use file::{Identity, prepare};
 use wal::Wal;
 use writer::Writer;

@@ -5,12 +5,11 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 use servers::redis;
-use support::{Server, Site, USER, has, wait_for};
+use support::{Server, Site, USER, has, under, wait_for};
 
 const IMPATIENT: &str = "REQUEST_TIMEOUT = 2\nkeep_alive = 2\nSEND_TIMEOUT = 2\n";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
@@ -441,20 +440,6 @@ fn ten_thousand_idle_browsers_fit_in_200_mb_and_are_let_go() {
     });
     assert_eq!(ids(of_redis()), to_the_store, "connections to the store are not touched");
     drop(browsers);
-}
-
-/// A command run by another.
-fn under(program: &str, arguments: &[&str], command: &Command) -> Command {
-    let mut outer = Command::new(program);
-    outer.args(arguments).arg(command.get_program()).args(command.get_args());
-    outer.current_dir(command.get_current_dir().unwrap());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(name, value),
-            None => outer.env_remove(name),
-        };
-    }
-    outer
 }
 
 /// How many descriptors the server has.

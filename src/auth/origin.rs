@@ -11,13 +11,18 @@ use rocket::Request;
 use rocket::http::Method;
 use rocket::request::{FromRequest, Outcome};
 
+/// Whether a method asks for nothing to be changed.
+pub fn is_safe(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Head | Method::Options)
+}
+
 /// Whether the request changes something and comes from a page of another origin.
 ///
 /// `trusted` are origins (`https://example.org`) whose pages may send such requests. A request
 /// with neither header is not known to be foreign; see [`Source`]. `https` is whether the site is
 /// reached that way, where that is known: a page that came over plain http may be anybody's.
 pub fn is_cross_origin(request: &Request<'_>, trusted: &[String], https: Option<bool>) -> bool {
-    if matches!(request.method(), Method::Get | Method::Head | Method::Options) {
+    if is_safe(request.method()) {
         return false;
     }
     let headers = request.headers();

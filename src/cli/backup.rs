@@ -1,7 +1,6 @@
 //! `dewar backup` and `dewar restore`, both while the server runs.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -49,7 +48,7 @@ pub fn backup(context: &Context, arguments: &BackupArguments) -> Result<(), Fail
         return Err(Failure::Usage(format!("{} exists; --force replaces it", target.display())));
     }
     let database = sqlite_file(context, "pg_dump")?;
-    if is_same_file(target, &database) {
+    if sqlite::is_same_file(target, &database) {
         return Err(Failure::Usage(format!(
             "{} is the database itself; name another file",
             target.display()
@@ -114,11 +113,6 @@ pub fn restore(context: &Context, arguments: &RestoreArguments) -> Result<(), Fa
         ),
         &json!({ "restored": database, "from": file }),
     )
-}
-
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let number = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
-    matches!((number(one), number(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn replace(source: &Connection, database: &Path) -> Result<(), sqlite::Error> {

@@ -17,7 +17,7 @@ use rocket::tokio::time::timeout;
 use rocket::{Data, Request, Route};
 
 use super::methods::{self, ALL};
-use crate::auth::origin::{Source, is_cross_origin};
+use crate::auth::origin::{Source, is_cross_origin, is_safe};
 use crate::auth::{Client, Forwarded};
 use crate::config::{Config, Live, is_own_machine};
 use crate::session::request_id;
@@ -42,10 +42,6 @@ pub fn routes() -> Vec<Route> {
         .map(|method| Route::ranked(-100, method, ALL, Gate));
     let last = [Post, Put, Patch, Delete].map(|method| Route::ranked(100, method, ALL, Rest));
     first.into_iter().chain(last).collect()
-}
-
-fn is_safe(method: Method) -> bool {
-    matches!(method, Method::Get | Method::Head | Method::Options)
 }
 
 fn refusal(request: &Request<'_>) -> Option<Status> {

@@ -39,6 +39,10 @@ pub fn keys() -> impl Iterator<Item = &'static (&'static str, &'static str)> + C
     KEYS.iter().chain(stores::KEYS)
 }
 
+/// Where a missing key comes from.
+const KEY_REMEDY: &str =
+    "(`dewar key` prints one; a service's own is found by CREDENTIALS_DIRECTORY)";
+
 const KEYS: &[(&str, &str)] = &[
     ("SECRET_KEY", "signs cookies; 32 random bytes or more"),
     ("SECRET_KEY_FALLBACKS", "older keys, which verify only"),
@@ -188,13 +192,17 @@ impl Settings {
         let secret_key = read_secret_key(reader);
         let store = stores::read(reader);
         if store == StoreSettings::Cookie && secret_key.is_none() {
-            reader
-                .refuse("SECRET_KEY", "is missing; sessions in cookies need it (`dewar key` prints one; a service's own is found by CREDENTIALS_DIRECTORY)");
+            reader.refuse(
+                "SECRET_KEY",
+                format!("is missing; sessions in cookies need it {KEY_REMEDY}"),
+            );
         }
         let use_signer = reader.bool("SESSION_USE_SIGNER").unwrap_or(false);
         if use_signer && secret_key.is_none() {
-            reader
-                .refuse("SECRET_KEY", "is missing; SESSION_USE_SIGNER needs it (`dewar key` prints one; a service's own is found by CREDENTIALS_DIRECTORY)");
+            reader.refuse(
+                "SECRET_KEY",
+                format!("is missing; SESSION_USE_SIGNER needs it {KEY_REMEDY}"),
+            );
         }
         let format = match (read_format(reader), &store) {
             (_, StoreSettings::Filesystem(_)) => Format::Pickle,

@@ -24,6 +24,11 @@ impl Identity {
     }
 }
 
+/// Whether two paths lead to one file.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((Identity::of(one), Identity::of(other)), (Ok(one), Ok(other)) if one == other)
+}
+
 /// The bytes that this process may still write to a directory's file system.
 pub(super) fn free_space(dir: &Path) -> io::Result<u64> {
     let system = rustix::fs::statvfs(dir)?;

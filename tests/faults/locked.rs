@@ -97,7 +97,7 @@ fn a_long_reader_lets_the_log_grow_and_is_told_of() {
     let most = size();
     // The server looks once a minute.
     let is_told = server.log().contains("dewar.db-wal has grown to");
-    assert!(is_told || !full() || most < 64 * 1024 * 1024, "{most} bytes, and no warning");
+    assert!(is_told || most < 256 * 1024 * 1024, "{most} bytes, and no warning");
     reader.execute_batch("COMMIT").unwrap();
     let ended = Instant::now();
     while size() > 8 * 1024 * 1024 {

@@ -1,14 +1,13 @@
 //! A migration that is killed or runs out of disk at each of its steps.
 
 use std::path::Path;
-use std::process::Command;
 
 use rusqlite::Connection;
 
 use crate::harness::row::Row;
 use crate::harness::strace;
 use crate::harness::{assert_sound, full};
-use crate::support::{PASSWORD, Site, USER, output_of};
+use crate::support::{PASSWORD, Site, USER, output_of, under};
 
 const FIRST: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/0001_accounts.sql"));
@@ -56,20 +55,11 @@ fn an_interrupted_migration_is_finished_by_the_next_start() {
             let step = if full() || call == "fsync,fdatasync" { 1 } else { 3 };
             for n in (1..).step_by(step) {
                 copy(&before, &site.database());
-                let mut command = Command::new("strace");
-                let traced = site.path().join("strace");
-                command.args(["-f", "-o", traced.to_str().unwrap()]);
-                command.args(["-e", &format!("trace={call}")]);
-                command.args(["-e", &format!("inject={call}:{fault}:when={n}")]);
-                let dewar = site.command(&["user", "list"]);
-                command.arg(dewar.get_program()).args(dewar.get_args());
-                command.current_dir(site.path());
-                for (name, value) in dewar.get_envs() {
-                    match value {
-                        Some(value) => command.env(name, value),
-                        None => command.env_remove(name),
-                    };
-                }
+                let log = site.path().join("strace");
+                let trace = format!("trace={call}");
+                let inject = format!("inject={call}:{fault}:when={n}");
+                let options = ["-f", "-o", log.to_str().unwrap(), "-e", &trace, "-e", &inject];
+                let command = under("strace", &options, &site.command(&["user", "list"]));
                 let output = output_of(command, b"");
                 // The next start: all of the migration is done, and what was there is.
                 assert!(site.run(&["user", "list"]).contains(USER), "{fault} {call} {n}");
@@ -77,7 +67,7 @@ fn an_interrupted_migration_is_finished_by_the_next_start() {
                 assert_sound(&site.database());
                 row.rounds += 1;
                 // It has got through: there is no n-th call.
-                let traced = std::fs::read_to_string(&traced).unwrap();
+                let traced = std::fs::read_to_string(&log).unwrap();
                 if output.status.success() && !traced.contains("(INJECTED)") {
                     break;
                 }

@@ -255,24 +255,36 @@ fn a_slow_store_makes_pages_slow_and_nothing_else() {
         return;
     }
     let mut row = Row::new(25, "store 200 ms away");
+    from_afar(&mut row, false);
+}
+
+/// Puts a server under load whose store is 200 ms away, and perhaps loses packets on the way.
+fn from_afar(row: &mut Row, lossy: bool) {
     let store = redis::server();
     let proxy = Proxy::to(store.port);
     let site = site_on(proxy.port);
     let server = site.serve();
+    server.signed_in();
     proxy.set(Way::Slow(Duration::from_millis(200)));
-    let load = Load::on(server.port);
+    let loss = lossy.then(|| Loss::on(proxy.port));
+    let load = Load::on(server.port).under_way();
+    let before = memory(server.child.id(), "VmRSS:");
     std::thread::sleep(Duration::from_secs(times(4, 60) as u64));
+    let after = memory(server.child.id(), "VmRSS:");
     let ledger = load.stop();
+    drop(loss);
     proxy.set(Way::Open);
     comes_back(&server);
     let found = ledger.replay(server.port);
     row.rounds = 1;
     row.acknowledged = ledger.acknowledged();
     row.tell(format!(
-        "p99 {:.1?}, slowest answer {:.1?}, {} refused",
+        "p99 {:.1?}, slowest answer {:.1?}, {} refused of {}; memory {} KiB more",
         ledger.p99(),
         ledger.slowest(),
-        ledger.count(503)
+        ledger.count(503),
+        ledger.answers.values().sum::<usize>(),
+        after.saturating_sub(before)
     ));
     row.holds(found.lost, found.revived);
 }
@@ -316,33 +328,7 @@ fn lost_packets_make_pages_slow_and_nothing_else() {
         return;
     }
     let mut row = Row::new(25, "store 200 ms away, 5 % of the packets lost");
-    let store = redis::server();
-    let proxy = Proxy::to(store.port);
-    let site = site_on(proxy.port);
-    let server = site.serve();
-    server.signed_in();
-    proxy.set(Way::Slow(Duration::from_millis(200)));
-    let loss = Loss::on(proxy.port);
-    let load = Load::on(server.port).under_way();
-    let before = memory(server.child.id(), "VmRSS:");
-    std::thread::sleep(Duration::from_secs(times(4, 60) as u64));
-    let after = memory(server.child.id(), "VmRSS:");
-    let ledger = load.stop();
-    drop(loss);
-    proxy.set(Way::Open);
-    comes_back(&server);
-    let found = ledger.replay(server.port);
-    row.rounds = 1;
-    row.acknowledged = ledger.acknowledged();
-    row.tell(format!(
-        "p99 {:.1?}, slowest answer {:.1?}, {} refused of {}; memory {} KiB more",
-        ledger.p99(),
-        ledger.slowest(),
-        ledger.count(503),
-        ledger.answers.values().sum::<usize>(),
-        after.saturating_sub(before)
-    ));
-    row.holds(found.lost, found.revived);
+    from_afar(&mut row, true);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::under;
+
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// A group of its own, removed when dropped. Its processes have to be gone by then.
@@ -28,17 +30,9 @@ impl Group {
 
     /// The command, run in the group.
     pub fn command(&self, command: &Command) -> Command {
-        let mut inside = Command::new("sh");
-        inside.args(["-c", "echo $$ >\"$0\" && exec \"$@\""]).arg(self.dir.join("cgroup.procs"));
-        inside.arg(command.get_program()).args(command.get_args());
-        inside.current_dir(command.get_current_dir().unwrap());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        inside
+        let processes = self.dir.join("cgroup.procs");
+        let join = "echo $$ >\"$0\" && exec \"$@\"";
+        under("sh", &["-c", join, processes.to_str().unwrap()], command)
     }
 
     /// Allows so much; false where the kernel cannot take away enough of what is in use.
