@@ -11,6 +11,9 @@ use rustix::net::sockopt::set_socket_linger;
 use servers::redis;
 use support::{Server, Site, USER, has, under, wait_for};
 
+/// Held by a test that takes the whole machine, and by one that has moments to keep.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 const IMPATIENT: &str = "REQUEST_TIMEOUT = 2\nkeep_alive = 2\nSEND_TIMEOUT = 2\n";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 
@@ -216,6 +219,7 @@ fn nobody_is_cut_off_for_what_the_server_takes_its_time_for() {
 
 #[test]
 fn a_request_that_came_while_the_server_stood_still_is_answered() {
+    let _alone = ALONE.lock();
     let site = Site::empty(IMPATIENT);
     let server = site.serve();
     let mut kept = sent(&server, "GET /login HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -396,6 +400,7 @@ const MEMORY: u64 = if cfg!(debug_assertions) { 300 * 1024 } else { 200 * 1024 }
 
 #[test]
 fn ten_thousand_idle_browsers_fit_in_200_mb_and_are_let_go() {
+    let _alone = ALONE.lock();
     let test = "ten_thousand_idle_browsers_fit_in_200_mb_and_are_let_go";
     let enough = limit_of(std::process::id()) > 12_000;
     if !has(enough, "12,000 open files (ulimit -n)", test)
